@@ -1,0 +1,249 @@
+"""Every key of the configuration: its type, its unit and what it means.
+
+Values live in ``conf/`` (one default for each key, in ``conf/base``); this file holds no default, so a key that no
+YAML sets is an error at set-up and never a silent fallback.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class RunSettings:
+    """Where a run lives and how it repeats."""
+
+    name: str
+    directory: str
+    """Everything the run writes lies below this folder."""
+    seed: int
+    """Seed of weights, data order and sampling."""
+    resume: bool
+    """True: go on from the newest complete checkpoint in ``directory``. False: refuse a directory that has one."""
+
+
+@dataclass
+class ModelSettings:
+    """Architecture, weights and how they are cut over ranks."""
+
+    name: str
+    architecture: str
+    """``qwen2`` (bias on QKV) or ``llama`` (no bias)."""
+    restore_from: str | None
+    """A ``.nemo`` file or folder whose weights start the run; null: random weights."""
+    tokenizer: str
+    """Folder of a Hugging Face tokenizer with a chat template."""
+    num_layers: int
+    hidden_size: int
+    ffn_hidden_size: int
+    num_attention_heads: int
+    num_query_groups: int
+    """Key/value heads (grouped-query attention)."""
+    vocab_size: int
+    """Rows of the embedding, padding included (152,064 for Qwen2.5-Math-7B)."""
+    max_position_embeddings: int
+    """Longest sequence, prompt and response together, in tokens."""
+    rope_theta: float
+    rms_norm_eps: float
+    tie_word_embeddings: bool
+    init_method_std: float
+    """Standard deviation of random initial weights."""
+    tensor_model_parallel_size: int
+    pipeline_model_parallel_size: int
+    sequence_parallel: bool
+    recompute: str
+    """Activation recomputation: ``none``, ``selective`` or ``full``."""
+
+
+@dataclass
+class ClusterSettings:
+    """The machine: the same code runs on every one of these profiles."""
+
+    name: str
+    accelerator: str
+    """``cpu`` or ``gpu``."""
+    nodes: int
+    devices_per_node: int
+    """Processes on a node: one per GPU, or one per gloo rank on a CPU."""
+    precision: str
+    """``32`` or ``bf16``."""
+    layer_spec: str
+    """Megatron layer implementation: ``local`` (plain torch) or ``transformer_engine``."""
+    fused_kernels: bool
+    """Apex, Transformer Engine and Megatron fusions."""
+    distributed_timeout_minutes: int
+    threads_per_process: int
+    """CPU threads of one process; 0 leaves torch's own choice."""
+
+
+@dataclass
+class DataSettings:
+    """Prompt and demonstration files (JSONL)."""
+
+    train: str
+    """SFT: rows with ``problem``, ``answer``, ``response``. GRPO: rows with ``problem``, ``answer``."""
+    validation: str
+    """Held-out rows of the same form."""
+    instruction: str
+    """Sentence appended to every problem (Appendix A of the paper)."""
+    max_prompt_length: int
+    """Tokens; a longer prompt is an error at set-up."""
+
+
+@dataclass
+class OptimizerSettings:
+    """AdamW and its schedule."""
+
+    learning_rate: float
+    min_learning_rate: float
+    schedule: str
+    """``constant`` or ``cosine``."""
+    warmup_steps: int
+    betas: list[float]
+    weight_decay: float
+    gradient_clip: float
+    offload_adam_states: bool
+    """Adam states to CPU memory while sampling (TensorRT-LLM rollouts need the room)."""
+
+
+@dataclass
+class SftSettings:
+    """Supervised fine-tuning (paper §3.1)."""
+
+    epochs: int
+    max_steps: int
+    """Stop after this many updates; -1: only ``epochs`` decides."""
+    global_batch_size: int
+    """Demonstrations per update."""
+    micro_batch_size: int
+    max_sequence_length: int
+    """Tokens of prompt and response; a longer demonstration is counted and left out."""
+
+
+@dataclass
+class GrpoSettings:
+    """Strictly on-policy GRPO (paper §3.2.1)."""
+
+    max_steps: int
+    prompts_per_step: int
+    """Prompts of one global batch (128 in the paper)."""
+    rollouts_per_prompt: int
+    """G (8 or 16 in the paper)."""
+    micro_batch_size: int
+    """Rollouts per forward/backward pass of one data-parallel rank."""
+    max_response_length: int
+    """Length budget in tokens (8K ... 32K in the paper)."""
+    temperature: float
+    """Sampling temperature; log-probs and entropy are those of ``logits / temperature``."""
+    top_p: float
+    token_normalization: str
+    """``group``: Eq. 1, tokens of the prompt's group; ``batch``: all tokens of the global batch."""
+    overlong_filtering: bool
+    """True: truncated rollouts leave the loss. False: they count, with reward 0."""
+    overlong_in_group_statistics: bool
+    """Under overlong filtering, whether truncated rollouts still count in the group's mean and std (Eq. 2)."""
+    kl_coefficient: float
+    """0: no reference model in memory (the paper)."""
+
+
+@dataclass
+class RolloutSettings:
+    """The sampling engine."""
+
+    engine: str
+    """``megatron``: the training model itself."""
+    batch_size: int
+    """Sequences that one engine decodes at a time."""
+
+
+@dataclass
+class GradingSettings:
+    """The rule-based reward, the same code as the benchmarks' grader."""
+
+    workers: int
+    """Grader processes on a node."""
+    timeout_seconds: float
+    """Budget of one response; a worker that outlives it is killed and replaced."""
+    require_thinking: bool
+    """True: only a box after the last ``</think>`` counts."""
+
+
+@dataclass
+class CheckpointSettings:
+    """Periodic checkpoints with everything needed to go on."""
+
+    save_every_steps: int
+    keep: int
+    """Newest complete checkpoints that stay on disk."""
+
+
+@dataclass
+class LoggingSettings:
+    """Where metrics go besides the progress bar and ``metrics.jsonl``."""
+
+    tensorboard: bool
+    wandb_project: str | None
+    mlflow_tracking_uri: str | None
+    mlflow_experiment: str | None
+
+
+@dataclass
+class StageSettings:
+    """Which stage of the curriculum this is."""
+
+    name: str
+    """``sft``, ``math1`` ... ``math4``, ``code1``, ``code2``."""
+    kind: str
+    """``sft`` or ``grpo``."""
+    domain: str
+    """``math``, ``code`` or ``math+code``: which grader gives the reward."""
+
+
+@dataclass
+class EvaluationSettings:
+    """avg@n (paper §4.1)."""
+
+    engine: str
+    """``megatron`` or ``hf``."""
+    checkpoint: str | None
+    """A ``.nemo`` (engine megatron) or a Hugging Face folder (engine hf)."""
+    output: str
+    """Folder for samples and scores."""
+    n: int
+    """Samples per problem."""
+    temperature: float
+    top_p: float
+    max_response_length: int
+    batch_size: int
+    """Sequences that the engine decodes at a time."""
+
+
+@dataclass
+class BenchmarkSettings:
+    """A benchmark as data."""
+
+    name: str
+    path: str
+    """JSONL with ``id``, ``problem``, ``answer``."""
+    grader: str
+    instruction: str
+
+
+@dataclass
+class Settings:
+    """The whole configuration of one command."""
+
+    run: RunSettings
+    stage: StageSettings
+    model: ModelSettings
+    cluster: ClusterSettings
+    data: DataSettings
+    optimizer: OptimizerSettings
+    sft: SftSettings
+    grpo: GrpoSettings
+    rollouts: RolloutSettings
+    grading: GradingSettings
+    checkpoint: CheckpointSettings
+    logging: LoggingSettings
+    benchmark: BenchmarkSettings
+    evaluation: EvaluationSettings
