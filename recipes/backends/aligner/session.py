@@ -1,0 +1,103 @@
+"""From settings to a Megatron model on its ranks: the set-up that SFT, GRPO, evaluation and export share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from nemo.utils.exp_manager import exp_manager
+from nemo_aligner.utils import parallel_state
+from nemo_aligner.utils.train_script_utils import (
+    CustomLoggerWrapper,
+    extract_optimizer_scheduler_from_ptl_model,
+    init_distributed,
+    init_using_ptl,
+    resolve_and_create_trainer,
+)
+from nemo_aligner.utils.utils import load_from_nemo
+from omegaconf import DictConfig, OmegaConf
+
+from recipes.backends.aligner.nemo_config import experiment_config, model_config, trainer_config
+from recipes.backends.aligner.nemo_file import require_same_architecture
+from recipes.settings.schema import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A model ready to train or sample, with what belongs to it."""
+
+    config: DictConfig
+    trainer: Trainer
+    model: Any
+    optimizer: Any
+    scheduler: Any
+    loggers: CustomLoggerWrapper
+
+    @property
+    def data_parallel_rank(self) -> int:
+        """This process's place among the model replicas."""
+        return parallel_state.get_data_parallel_rank()
+
+    @property
+    def data_parallel_size(self) -> int:
+        """Number of model replicas."""
+        return parallel_state.get_data_parallel_world_size()
+
+    @property
+    def is_model_parallel_source(self) -> bool:
+        """True on the one rank of a replica that reads data, grades and writes."""
+        return torch.distributed.get_rank() == parallel_state.get_model_parallel_src_rank()
+
+
+def open_session(
+    model_class: type,
+    settings: Settings,
+    *,
+    micro_batch_size: int,
+    global_batch_size: int,
+    max_steps: int,
+    restore_training_state: Path | None = None,
+) -> Session:
+    """Build the trainer, the model, its optimizer and the process groups.
+
+    Args:
+        model_class: a NeMo ``MegatronGPTModel`` subclass.
+        micro_batch_size: sequences per forward pass of one data-parallel rank.
+        global_batch_size: sequences per update over all ranks.
+        max_steps: updates that the learning-rate schedule spans.
+        restore_training_state: folder written by ``training_state.save``; weights, optimizer and schedule come from
+            it and ``settings.model.restore_from`` is not read.
+
+    Raises:
+        CheckpointMismatch: the checkpoint in ``settings.model.restore_from`` is of another architecture.
+    """
+    config = OmegaConf.create(
+        {
+            "trainer": trainer_config(settings, max_steps=max_steps),
+            "model": model_config(
+                settings,
+                micro_batch_size=micro_batch_size,
+                global_batch_size=global_batch_size,
+                max_steps=max_steps,
+            ),
+            "exp_manager": experiment_config(settings),
+        }
+    )
+    trainer = resolve_and_create_trainer(config, "loop")
+    exp_manager(trainer, config.exp_manager)
+    if settings.model.restore_from and restore_training_state is None:
+        require_same_architecture(Path(settings.model.restore_from), settings.model)
+        model = load_from_nemo(model_class, config.model, trainer, restore_path=settings.model.restore_from)
+    else:
+        model = model_class(config.model, trainer)
+    model.padded_vocab_size = settings.model.vocab_size
+    init_distributed(trainer, model, config.model.transformer_engine)
+    trainer.ckpt_path = str(restore_training_state) if restore_training_state else None
+    # NeMo derives its epoch length from the data set handed over here; the recipe's loops bring their own batches.
+    placeholder = torch.utils.data.DataLoader([0] * global_batch_size, batch_size=global_batch_size)
+    init_using_ptl(trainer, model, placeholder, placeholder.dataset)
+    optimizer, scheduler = extract_optimizer_scheduler_from_ptl_model(model)
+    return Session(config, trainer, model, optimizer, scheduler, CustomLoggerWrapper(trainer.loggers))

@@ -1,0 +1,119 @@
+"""Periodic checkpoints on disk: written under a temporary name, complete or not there, newest complete one found again.
+
+Layout::
+
+    <directory>/step_00000010/         appears by one rename, after every byte is on disk
+        checkpoint.json                step, progress, and the size of every file: what "complete" means
+        state/                         written by the backend
+    <directory>/.step_00000020.partial left by a killed run; never read, removed by the next save
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LOG = logging.getLogger(__name__)
+MANIFEST = "checkpoint.json"
+_STEP = re.compile(r"step_(\d{8})")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One complete checkpoint."""
+
+    step: int
+    """Updates done."""
+    progress: Mapping[str, Any]
+    """What the training loop handed to ``commit``."""
+    directory: Path
+
+    @property
+    def state(self) -> Path:
+        """The folder that the backend wrote."""
+        return self.directory / "state"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointStore:
+    """The checkpoints of one run. One process writes (``begin``, ``commit``); every process may read."""
+
+    directory: Path
+    keep: int
+    """Newest complete checkpoints that stay; at least 1."""
+
+    def begin(self, step: int) -> Path:
+        """An empty folder for the state of ``step``; whatever a killed save left there is removed."""
+        for leftover in self.directory.glob(".step_*.partial"):
+            shutil.rmtree(leftover)
+        partial = self._partial(step)
+        (partial / "state").mkdir(parents=True)
+        return partial / "state"
+
+    def commit(self, step: int, progress: Mapping[str, Any]) -> Checkpoint:
+        """Make the checkpoint begun for ``step`` visible in one rename, then remove those beyond ``keep``."""
+        partial, final = self._partial(step), self.directory / f"step_{step:08d}"
+        files = sorted(path for path in partial.rglob("*") if path.is_file())
+        sizes = {}
+        for path in files:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            sizes[str(path.relative_to(partial))] = path.stat().st_size
+        manifest = {"step": step, "progress": dict(progress), "files": sizes}
+        with (partial / MANIFEST).open("w") as file:
+            json.dump(manifest, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(partial, final)
+        for old in self.complete()[self.keep :]:
+            shutil.rmtree(old.directory)
+        return Checkpoint(step, progress, final)
+
+    def latest(self) -> Checkpoint | None:
+        """The newest complete checkpoint, None when there is none."""
+        found = self.complete()
+        return found[0] if found else None
+
+    def complete(self) -> list[Checkpoint]:
+        """Every complete checkpoint, newest first. A damaged one is left out with a warning that names it."""
+        if not self.directory.is_dir():
+            return []
+        found = []
+        for path in sorted(self.directory.iterdir(), reverse=True):
+            if not _STEP.fullmatch(path.name):
+                continue
+            problem = _damage(path)
+            if problem:
+                LOG.warning("checkpoint %s is not complete (%s); it is left out", path, problem)
+                continue
+            manifest = json.loads((path / MANIFEST).read_text())
+            found.append(Checkpoint(manifest["step"], manifest["progress"], path))
+        return found
+
+    def _partial(self, step: int) -> Path:
+        return self.directory / f".step_{step:08d}.partial"
+
+
+def _damage(path: Path) -> str | None:
+    """Why a checkpoint folder cannot be trusted, None when it can."""
+    try:
+        files = json.loads((path / MANIFEST).read_text())["files"]
+    except FileNotFoundError:
+        return f"no {MANIFEST}"
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        return f"{MANIFEST} unreadable: {error}"
+    for name, size in files.items():
+        file = path / name
+        if not file.is_file():
+            return f"{name} missing"
+        if file.stat().st_size != size:
+            return f"{name} has {file.stat().st_size} bytes, expected {size}"
+    return None
