@@ -97,8 +97,9 @@ def unpacked(path: Path, *names: str) -> Iterator[Path]:
         )
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         with tarfile.open(path) as archive:
-            members = [m for m in archive if not names or _first_part(m.name) in names]
-            archive.extractall(scratch, members=members, filter="data")
+            # Absent from the oldest patch releases of Python 3.10 and 3.11.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            archive.extractall(scratch, members=[m for m in archive if not names or _first_part(m.name) in names])
         yield Path(scratch)
 
 
