@@ -93,6 +93,8 @@ def optimizer_config(optimizer: OptimizerSettings, max_steps: int) -> dict[str, 
         "lr": optimizer.learning_rate,
         "weight_decay": optimizer.weight_decay,
         "betas": list(optimizer.betas),
+        # Gloo has no averaging collective; Megatron then scales by 1 / data parallel size before the sum.
+        "average_in_collective": False,
         "overlap_grad_sync": False,
         "overlap_param_sync": False,
         "sched": {
