@@ -9,7 +9,7 @@ content (``Instance.content``: operands free of wording, order and kind), with n
 difficulty or kind can leak a held-out problem into a training file.
 
 The teacher imitates what distilled reasoning data look like. Each problem gets several responses. ``concise`` ones are
-the bare steps. ``checked`` ones are two to four times as long: the steps, then one to three rounds of "Wait, let me
+the bare steps. ``checked`` ones are two to four times as long: the steps, then one or two rounds of "Wait, let me
 check". A fraction of the first passes carries a slip (``SLIP_FRACTION``), the mistake that is typical of the kind, and
 so leads to a wrong answer; a checking round catches it in ``CATCH_FRACTION`` of the cases. A model fine-tuned on these
 learns the slips too, and too much checking; reinforcement learning with a rule-based reward can unlearn both.
@@ -37,9 +37,9 @@ CATCH_FRACTION = 0.5
 """Share of slips that the first checking round of a ``checked`` response catches."""
 CHECKED_FRACTION = 0.5
 """Share of ``checked`` responses among all."""
-RECHECK_PROBABILITY = 0.4
+RECHECK_PROBABILITY = 0.3
 """After a checking round, the probability of one more."""
-MAX_CHECKS = 3
+MAX_CHECKS = 2
 """Checking rounds of one response, at most."""
 
 _ATTEMPTS = 2000
@@ -84,7 +84,10 @@ def instances(
     exhausted: set[tuple[str, int]] = set()
     index = 0
     while len(drawn) < count:
-        cell = (kinds[index // len(difficulties) % len(kinds)], difficulties[index % len(difficulties)])
+        cell = (
+            kinds[index // len(difficulties) % len(kinds)],
+            difficulties[index % len(difficulties)],
+        )
         index += 1
         if cell in exhausted:
             continue
@@ -112,7 +115,10 @@ def problems(
 
     ``metadata`` holds ``kind`` and ``difficulty``.
     """
-    return [to_problem(instance) for instance in instances(seed, split, count, difficulties, kinds)]
+    return [
+        to_problem(instance)
+        for instance in instances(seed, split, count, difficulties, kinds)
+    ]
 
 
 def demonstrations(
@@ -136,15 +142,21 @@ def demonstrations(
         ValueError: as in ``instances``, and when ``responses_per_problem`` is below 1.
     """
     if responses_per_problem < 1:
-        raise ValueError(f"responses_per_problem is {responses_per_problem}; expected at least 1")
-    chosen = instances(seed, split, -(-count // responses_per_problem), difficulties, kinds)
+        raise ValueError(
+            f"responses_per_problem is {responses_per_problem}; expected at least 1"
+        )
+    chosen = instances(
+        seed, split, -(-count // responses_per_problem), difficulties, kinds
+    )
     dice = Dice(_seed("teacher", seed, split, count, responses_per_problem))
     rows: list[Demonstration] = []
     for instance in chosen:
         seen: set[str] = set()
         while len(seen) < responses_per_problem and len(rows) < count:
             style: Style = "checked" if dice.chance(checked_fraction) else "concise"
-            response, result = teacher_response(instance, style, dice, slip_fraction, catch_fraction)
+            response, result = teacher_response(
+                instance, style, dice, slip_fraction, catch_fraction
+            )
             if response not in seen:
                 seen.add(response)
                 extra = {"style": style, "correct": result == instance.answer}
@@ -164,14 +176,24 @@ def teacher_response(
     work = solve(instance, dice.chance(slip_fraction))
     if style == "concise":
         return _response(work.steps, work.result), work.result
-    lines = ["Okay, let me think step by step.", *work.steps, f"So it is {work.result}."]
+    lines = [
+        "Okay, let me think step by step.",
+        *work.steps,
+        f"So it is {work.result}.",
+    ]
     rounds = 1
     while rounds < MAX_CHECKS and dice.chance(RECHECK_PROBABILITY):
         rounds += 1
     for check in range(rounds):
-        lines.append("Wait, let me check." if check == 0 else "Hmm, let me check again.")
+        lines.append(
+            "Wait, let me check." if check == 0 else "Hmm, let me check again."
+        )
         # Only the first round can catch a slip: a slip that survives it is believed and repeated.
-        caught = check == 0 and work.result != instance.answer and dice.chance(catch_fraction)
+        caught = (
+            check == 0
+            and work.result != instance.answer
+            and dice.chance(catch_fraction)
+        )
         work = solve(instance, False) if caught else work
         lines += [*work.steps, f"{'No' if caught else 'Yes'}, it is {work.result}."]
     return _response(lines, work.result), work.result
@@ -180,8 +202,14 @@ def teacher_response(
 def to_problem(instance: Instance, extra: dict[str, object] | None = None) -> Problem:
     """The record of an instance; its id is stable over seeds, splits and runs."""
     name = f"{instance.kind}-{instance.difficulty}-{_digest(instance.text).hex()[:12]}"
-    metadata = {"kind": instance.kind, "difficulty": instance.difficulty, **(extra or {})}
-    return Problem(id=name, problem=instance.text, answer=str(instance.answer), metadata=metadata)
+    metadata = {
+        "kind": instance.kind,
+        "difficulty": instance.difficulty,
+        **(extra or {}),
+    }
+    return Problem(
+        id=name, problem=instance.text, answer=str(instance.answer), metadata=metadata
+    )
 
 
 def _response(lines: Sequence[str], result: int) -> str:
@@ -190,7 +218,10 @@ def _response(lines: Sequence[str], result: int) -> str:
 
 
 def _draw_new(
-    dice: Dice, cell: tuple[str, int], split: Split, drawn: dict[tuple[str | int, ...], Instance]
+    dice: Dice,
+    cell: tuple[str, int],
+    split: Split,
+    drawn: dict[tuple[str | int, ...], Instance],
 ) -> Instance | None:
     """An instance of a (kind, difficulty) that is not drawn yet; None when that pool is exhausted."""
     kind, difficulty = cell
@@ -201,12 +232,16 @@ def _draw_new(
     return None
 
 
-def _refuse_unknown(split: str, difficulties: Sequence[int], kinds: Sequence[str]) -> None:
+def _refuse_unknown(
+    split: str, difficulties: Sequence[int], kinds: Sequence[str]
+) -> None:
     found = []
     if split not in SPLITS:
         found.append(f"split {split!r}; expected one of {', '.join(SPLITS)}")
     if not difficulties or set(difficulties) - set(DIFFICULTIES):
-        found.append(f"difficulties {tuple(difficulties)}; expected some of {DIFFICULTIES}")
+        found.append(
+            f"difficulties {tuple(difficulties)}; expected some of {DIFFICULTIES}"
+        )
     if not kinds or set(kinds) - set(KINDS):
         found.append(f"kinds {tuple(kinds)}; expected some of {', '.join(KINDS)}")
     if found:

@@ -58,7 +58,16 @@ def train(texts: Iterable[str] | None = None) -> Tokenizer:
     Args:
         texts: None for ``corpus()``.
     """
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import (
+        AddedToken,
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        trainers,
+    )
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
@@ -75,7 +84,9 @@ def train(texts: Iterable[str] | None = None) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(corpus() if texts is None else texts, trainer)
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
+    tokenizer.add_special_tokens(
+        [AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS]
+    )
     return tokenizer
 
 
