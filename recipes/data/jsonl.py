@@ -31,9 +31,7 @@ class DataFileError(ValueError):
         if len(defects) > MAX_REPORTED:
             shown = [*shown, f"... and {len(defects) - MAX_REPORTED} more"]
         count = f"{len(defects)} defect{'s' if len(defects) > 1 else ''}"
-        super().__init__(
-            f"{path}: {count}\n" + "\n".join(f"  {defect}" for defect in shown)
-        )
+        super().__init__(f"{path}: {count}\n" + "\n".join(f"  {defect}" for defect in shown))
 
 
 def read_problems(path: str | Path) -> list[Problem]:
@@ -80,9 +78,7 @@ def read_demonstrations(path: str | Path) -> list[Demonstration]:
         problem = _problem(path, number, row, ("response",), defects)
         if problem is None:
             continue
-        text, answer, line = asked.setdefault(
-            problem.id, (problem.problem, problem.answer, number)
-        )
+        text, answer, line = asked.setdefault(problem.id, (problem.problem, problem.answer, number))
         if (text, answer) != (problem.problem, problem.answer):
             defects.append(
                 f"{path}:{number}: id {problem.id!r} belongs to another problem at line {line}; "
@@ -124,9 +120,7 @@ def content_id(problem: str, answer: str) -> str:
 
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes rows, one JSON object per line, UTF-8; a reader sees the old file or the whole new one."""
-    write_text(
-        path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    )
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -153,34 +147,22 @@ def _rows(path: Path, defects: list[str]) -> Iterator[tuple[int, dict[str, Any]]
     """Line numbers (from 1) and objects of the well-formed lines; blank lines are passed over."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
-        raise DataFileError(
-            path, [f"{path}: found {found}; expected a JSONL file: check the path"]
-        )
+        raise DataFileError(path, [f"{path}: found {found}; expected a JSONL file: check the path"])
     for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1):
         if not raw.strip():
             continue
         try:
             row = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
         except UnicodeDecodeError as error:
-            defects.append(
-                f"{path}:{number}: byte {error.start} is not UTF-8; expected UTF-8: convert the file"
-            )
+            defects.append(f"{path}:{number}: byte {error.start} is not UTF-8; expected UTF-8: convert the file")
         except (json.JSONDecodeError, RecursionError) as error:
-            where = (
-                f" at column {error.colno}: {error.msg}"
-                if isinstance(error, json.JSONDecodeError)
-                else ""
-            )
-            defects.append(
-                f"{path}:{number}: malformed JSON{where}; expected one JSON object on the line"
-            )
+            where = f" at column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
+            defects.append(f"{path}:{number}: malformed JSON{where}; expected one JSON object on the line")
         else:
             if isinstance(row, dict):
                 yield number, row
             else:
-                defects.append(
-                    f"{path}:{number}: found a JSON {_type_name(row)}; expected an object"
-                )
+                defects.append(f"{path}:{number}: found a JSON {_type_name(row)}; expected an object")
 
 
 def _problem(
@@ -199,38 +181,24 @@ def _problem(
     if wrong:
         defects.extend(f"{path}:{number}: {defect}" for defect in wrong)
         return None
-    metadata = {
-        key: value
-        for key, value in row.items()
-        if key not in ("id", "problem", "answer", *also)
-    }
+    metadata = {key: value for key, value in row.items() if key not in ("id", "problem", "answer", *also)}
     name = row.get("id") or content_id(row["problem"], row["answer"])
-    return Problem(
-        id=name, problem=row["problem"], answer=row["answer"], metadata=metadata
-    )
+    return Problem(id=name, problem=row["problem"], answer=row["answer"], metadata=metadata)
 
 
 def _text_defects(row: dict[str, Any], key: str) -> list[str]:
     if key not in row:
-        return [
-            f"key {key!r} is missing; expected a string; found keys {', '.join(sorted(row)) or 'none'}"
-        ]
+        return [f"key {key!r} is missing; expected a string; found keys {', '.join(sorted(row)) or 'none'}"]
     value = row[key]
     if not isinstance(value, str):
-        hint = (
-            f': write "{value}"'
-            if isinstance(value, (int, float)) and not isinstance(value, bool)
-            else ""
-        )
+        hint = f': write "{value}"' if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
         return [f"key {key!r} is a JSON {_type_name(value)}; expected a string{hint}"]
     if not value.strip():
         return [f"key {key!r} is empty; expected text"]
     try:
         value.encode()
     except UnicodeEncodeError:
-        return [
-            f"key {key!r} holds a lone surrogate; expected text that UTF-8 can hold"
-        ]
+        return [f"key {key!r} holds a lone surrogate; expected text that UTF-8 can hold"]
     return []
 
 
@@ -250,9 +218,7 @@ def _type_name(value: Any) -> str:
 
 def _checked(path: Path, found: list[Any], defects: list[str]) -> list[Any]:
     if not found and not defects:
-        defects.append(
-            f"{path}: found no row; expected at least one: check how the file was made"
-        )
+        defects.append(f"{path}: found no row; expected at least one: check how the file was made")
     if defects:
         raise DataFileError(path, defects)
     return found

@@ -95,9 +95,7 @@ class PromptOrder(Generic[T]):
         epoch, within = divmod(step, self.steps_per_epoch(prompts_per_step))
         order = epoch_permutation(len(self._problems), self._seed, epoch)
         first = within * prompts_per_step
-        return [
-            self._problems[index] for index in order[first : first + prompts_per_step]
-        ]
+        return [self._problems[index] for index in order[first : first + prompts_per_step]]
 
     def position(self, step: int, prompts_per_step: int) -> OrderPosition:
         """What a checkpoint keeps after ``step`` steps."""

@@ -74,9 +74,7 @@ def user_turn(problem: str, instruction: str) -> str:
     return f"{problem}\n\n{instruction}" if instruction else problem
 
 
-def prompt_ids(
-    problem: str, tokenizer: ChatTokenizer, instruction: str
-) -> tuple[int, ...]:
+def prompt_ids(problem: str, tokenizer: ChatTokenizer, instruction: str) -> tuple[int, ...]:
     """Token ids of the chat up to and including the header of the assistant's turn.
 
     Raises:
@@ -84,13 +82,9 @@ def prompt_ids(
     """
     if not getattr(tokenizer, "chat_template", None):
         name = getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__
-        raise ValueError(
-            f"tokenizer {name} has no chat template; expected one: use the chat model's tokenizer"
-        )
+        raise ValueError(f"tokenizer {name} has no chat template; expected one: use the chat model's tokenizer")
     conversation = [{"role": "user", "content": user_turn(problem, instruction)}]
-    ids = tokenizer.apply_chat_template(
-        conversation, tokenize=True, add_generation_prompt=True, return_dict=False
-    )
+    ids = tokenizer.apply_chat_template(conversation, tokenize=True, add_generation_prompt=True, return_dict=False)
     return tuple(ids)
 
 
@@ -101,9 +95,7 @@ def response_ids(response: str, tokenizer: ChatTokenizer) -> tuple[int, ...]:
         ValueError: when the tokenizer has no end token.
     """
     if tokenizer.eos_token_id is None:
-        raise ValueError(
-            "the tokenizer has no eos_token: a model trained with it would never end a response"
-        )
+        raise ValueError("the tokenizer has no eos_token: a model trained with it would never end a response")
     return (
         *tokenizer.encode(response, add_special_tokens=False),
         tokenizer.eos_token_id,
@@ -121,15 +113,10 @@ def encode_prompts(
     Raises:
         PromptLengthError: names every problem (up to ten) whose prompt is longer than ``max_prompt_length`` tokens.
     """
-    encoded = [
-        EncodedPrompt(problem, prompt_ids(problem.problem, tokenizer, instruction))
-        for problem in problems
-    ]
+    encoded = [EncodedPrompt(problem, prompt_ids(problem.problem, tokenizer, instruction)) for problem in problems]
     long = [prompt for prompt in encoded if len(prompt.tokens) > max_prompt_length]
     if long:
-        named = ", ".join(
-            f"{prompt.problem.id} ({len(prompt.tokens)})" for prompt in long[:10]
-        )
+        named = ", ".join(f"{prompt.problem.id} ({len(prompt.tokens)})" for prompt in long[:10])
         raise PromptLengthError(
             f"{len(long)} of {len(encoded)} prompts are longer than data.max_prompt_length={max_prompt_length} tokens: "
             f"{named}{', ...' if len(long) > 10 else ''}; raise it to "
@@ -153,9 +140,7 @@ def encode_demonstrations(
     overlong: list[tuple[str, int]] = []
     for demonstration in demonstrations:
         prompt = prompt_ids(demonstration.problem.problem, tokenizer, instruction)
-        encoded = EncodedDemonstration(
-            demonstration, prompt, response_ids(demonstration.response, tokenizer)
-        )
+        encoded = EncodedDemonstration(demonstration, prompt, response_ids(demonstration.response, tokenizer))
         if len(encoded) <= max_sequence_length:
             kept.append(encoded)
         else:

@@ -97,9 +97,7 @@ def add_by_columns(a: int, b: int, slip: bool) -> Work:
     columns = max(len(str(a)), len(str(b)))
     steps: list[str] = []
     carry = result = 0
-    for column, (x, y) in enumerate(
-        zip(digits(a, columns), digits(b, columns), strict=True)
-    ):
+    for column, (x, y) in enumerate(zip(digits(a, columns), digits(b, columns), strict=True)):
         total = x + y + carry
         last = column == columns - 1
         if slip and column == 0 and not carries(a, b, columns):
@@ -115,9 +113,7 @@ def add_by_columns(a: int, b: int, slip: bool) -> Work:
 
 def carries(a: int, b: int, columns: int) -> bool:
     """Whether a column before the last one gives a carry."""
-    return any(
-        a % 10**column + b % 10**column >= 10**column for column in range(1, columns)
-    )
+    return any(a % 10**column + b % 10**column >= 10**column for column in range(1, columns))
 
 
 def subtract_by_columns(a: int, b: int, slip: bool) -> Work:
@@ -126,9 +122,7 @@ def subtract_by_columns(a: int, b: int, slip: bool) -> Work:
     borrows = any(a % 10**column < b % 10**column for column in range(1, columns))
     steps: list[str] = []
     borrow = result = 0
-    for column, (x, y) in enumerate(
-        zip(digits(a, columns), digits(b, columns), strict=True)
-    ):
+    for column, (x, y) in enumerate(zip(digits(a, columns), digits(b, columns), strict=True)):
         owed = x < y + borrow
         top = x + 10 if owed else x
         difference = top - y - borrow
@@ -174,9 +168,7 @@ def draw_add(dice: Dice, difficulty: int) -> Instance:
         ((100, 999), (100, 999)),
     )[difficulty - 1]
     a, b = dice.between(low_a, high_a), dice.between(low_b, high_b)
-    return Instance(
-        "add", difficulty, (a, b), f"What is {a} + {b}?", a + b, signed_sum(a, b)
-    )
+    return Instance("add", difficulty, (a, b), f"What is {a} + {b}?", a + b, signed_sum(a, b))
 
 
 def solve_add(instance: Instance, slip: bool) -> Work:
@@ -198,9 +190,7 @@ def draw_difference(dice: Dice, difficulty: int) -> tuple[int, int]:
 
 def draw_subtract(dice: Dice, difficulty: int) -> Instance:
     a, b = draw_difference(dice, difficulty)
-    return Instance(
-        "subtract", difficulty, (a, b), f"What is {a} - {b}?", a - b, signed_sum(a, -b)
-    )
+    return Instance("subtract", difficulty, (a, b), f"What is {a} - {b}?", a - b, signed_sum(a, -b))
 
 
 def solve_subtract(instance: Instance, slip: bool) -> Work:
@@ -290,9 +280,7 @@ def solve_word(instance: Instance, slip: bool) -> Work:
 
 def draw_remainder(dice: Dice, difficulty: int) -> Instance:
     divisor = dice.between(3, 12)
-    number = dice.between(2, (3, 5, 7, 9)[difficulty - 1]) * divisor + dice.between(
-        0, divisor - 1
-    )
+    number = dice.between(2, (3, 5, 7, 9)[difficulty - 1]) * divisor + dice.between(0, divisor - 1)
     text = f"What is the remainder of {number} divided by {divisor}?"
     return Instance(
         "remainder",
@@ -307,13 +295,9 @@ def draw_remainder(dice: Dice, difficulty: int) -> Instance:
 def solve_remainder(instance: Instance, slip: bool) -> Work:
     """Counts the multiples up. The slip: stops one multiple too early."""
     number, divisor = instance.operands
-    multiples = [divisor * count for count in range(1, number // divisor + 1)][
-        : -1 if slip else None
-    ]
+    multiples = [divisor * count for count in range(1, number // divisor + 1)][: -1 if slip else None]
     result = number - multiples[-1]
-    return Work(
-        (" ".join(map(str, multiples)), f"{number}-{multiples[-1]}={result}"), result
-    )
+    return Work((" ".join(map(str, multiples)), f"{number}-{multiples[-1]}={result}"), result)
 
 
 def draw_largest(dice: Dice, difficulty: int) -> Instance:
@@ -354,9 +338,7 @@ def draw_sequence(dice: Dice, difficulty: int) -> Instance:
         start, step = start + 3 * step, -step
     shown = tuple(start + step * index for index in range(3))
     text = f"What comes next: {', '.join(map(str, shown))}?"
-    return Instance(
-        "sequence", difficulty, shown, text, start + step * 3, ("sequence", start, step)
-    )
+    return Instance("sequence", difficulty, shown, text, start + step * 3, ("sequence", start, step))
 
 
 def solve_sequence(instance: Instance, slip: bool) -> Work:

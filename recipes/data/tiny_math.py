@@ -115,10 +115,7 @@ def problems(
 
     ``metadata`` holds ``kind`` and ``difficulty``.
     """
-    return [
-        to_problem(instance)
-        for instance in instances(seed, split, count, difficulties, kinds)
-    ]
+    return [to_problem(instance) for instance in instances(seed, split, count, difficulties, kinds)]
 
 
 def demonstrations(
@@ -133,7 +130,7 @@ def demonstrations(
     catch_fraction: float = CATCH_FRACTION,
     checked_fraction: float = CHECKED_FRACTION,
 ) -> list[Demonstration]:
-    """``count`` teacher responses, ``responses_per_problem`` for each of ``ceil(count / responses_per_problem)`` problems.
+    """``count`` teacher responses, ``responses_per_problem`` to each problem.
 
     Equal responses to one problem are drawn again, so that all rows differ. ``metadata`` of the problem holds
     ``kind``, ``difficulty``, ``style`` and ``correct`` (whether the boxed answer is the gold one).
@@ -142,21 +139,15 @@ def demonstrations(
         ValueError: as in ``instances``, and when ``responses_per_problem`` is below 1.
     """
     if responses_per_problem < 1:
-        raise ValueError(
-            f"responses_per_problem is {responses_per_problem}; expected at least 1"
-        )
-    chosen = instances(
-        seed, split, -(-count // responses_per_problem), difficulties, kinds
-    )
+        raise ValueError(f"responses_per_problem is {responses_per_problem}; expected at least 1")
+    chosen = instances(seed, split, -(-count // responses_per_problem), difficulties, kinds)
     dice = Dice(_seed("teacher", seed, split, count, responses_per_problem))
     rows: list[Demonstration] = []
     for instance in chosen:
         seen: set[str] = set()
         while len(seen) < responses_per_problem and len(rows) < count:
             style: Style = "checked" if dice.chance(checked_fraction) else "concise"
-            response, result = teacher_response(
-                instance, style, dice, slip_fraction, catch_fraction
-            )
+            response, result = teacher_response(instance, style, dice, slip_fraction, catch_fraction)
             if response not in seen:
                 seen.add(response)
                 extra = {"style": style, "correct": result == instance.answer}
@@ -185,15 +176,9 @@ def teacher_response(
     while rounds < MAX_CHECKS and dice.chance(RECHECK_PROBABILITY):
         rounds += 1
     for check in range(rounds):
-        lines.append(
-            "Wait, let me check." if check == 0 else "Hmm, let me check again."
-        )
+        lines.append("Wait, let me check." if check == 0 else "Hmm, let me check again.")
         # Only the first round can catch a slip: a slip that survives it is believed and repeated.
-        caught = (
-            check == 0
-            and work.result != instance.answer
-            and dice.chance(catch_fraction)
-        )
+        caught = check == 0 and work.result != instance.answer and dice.chance(catch_fraction)
         work = solve(instance, False) if caught else work
         lines += [*work.steps, f"{'No' if caught else 'Yes'}, it is {work.result}."]
     return _response(lines, work.result), work.result
@@ -207,9 +192,7 @@ def to_problem(instance: Instance, extra: dict[str, object] | None = None) -> Pr
         "difficulty": instance.difficulty,
         **(extra or {}),
     }
-    return Problem(
-        id=name, problem=instance.text, answer=str(instance.answer), metadata=metadata
-    )
+    return Problem(id=name, problem=instance.text, answer=str(instance.answer), metadata=metadata)
 
 
 def _response(lines: Sequence[str], result: int) -> str:
@@ -232,16 +215,12 @@ def _draw_new(
     return None
 
 
-def _refuse_unknown(
-    split: str, difficulties: Sequence[int], kinds: Sequence[str]
-) -> None:
+def _refuse_unknown(split: str, difficulties: Sequence[int], kinds: Sequence[str]) -> None:
     found = []
     if split not in SPLITS:
         found.append(f"split {split!r}; expected one of {', '.join(SPLITS)}")
     if not difficulties or set(difficulties) - set(DIFFICULTIES):
-        found.append(
-            f"difficulties {tuple(difficulties)}; expected some of {DIFFICULTIES}"
-        )
+        found.append(f"difficulties {tuple(difficulties)}; expected some of {DIFFICULTIES}")
     if not kinds or set(kinds) - set(KINDS):
         found.append(f"kinds {tuple(kinds)}; expected some of {', '.join(KINDS)}")
     if found:

@@ -84,9 +84,7 @@ def train(texts: Iterable[str] | None = None) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(corpus() if texts is None else texts, trainer)
-    tokenizer.add_special_tokens(
-        [AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS]
-    )
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
     return tokenizer
 
 
