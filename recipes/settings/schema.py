@@ -80,6 +80,8 @@ class ClusterSettings:
 class DataSettings:
     """Prompt and demonstration files (JSONL)."""
 
+    directory: str
+    """Folder of the stages' files (``sft_train.jsonl``, ``math1.jsonl`` ...) and of ``tokenizer/``."""
     train: str
     """SFT: rows with ``problem``, ``answer``, ``response``. GRPO: rows with ``problem``, ``answer``."""
     validation: str
@@ -230,6 +232,18 @@ class BenchmarkSettings:
 
 
 @dataclass
+class CurriculumSettings:
+    """The stages of a whole run, in order (paper Figure 2)."""
+
+    name: str | None
+    """null: a stage that runs alone."""
+    stages: list[str]
+    """Names of files in ``conf/stage``; each stage starts from the checkpoint of the one before."""
+    initial_model: str | None
+    """The ``.nemo`` that the first stage starts from; null: random weights."""
+
+
+@dataclass
 class Settings:
     """The whole configuration of one command."""
 
@@ -247,3 +261,16 @@ class Settings:
     logging: LoggingSettings
     benchmark: BenchmarkSettings
     evaluation: EvaluationSettings
+    curriculum: CurriculumSettings
+
+
+@dataclass
+class ExportSettings:
+    """The configuration of ``python -m recipes.export``."""
+
+    checkpoint: str
+    """A ``.nemo`` file or folder, or a run folder's checkpoint."""
+    format: str
+    """``hf``: a folder that ``AutoModelForCausalLM`` loads."""
+    output: str
+    """Folder that the command writes; it must not exist yet."""
