@@ -90,8 +90,12 @@ class Group:
 
     @property
     def rewards(self) -> tuple[float, ...]:
-        """1.0 for a correct rollout, else 0.0 (AceReason-Nemotron-1.0, rule-based reward); length G."""
-        return tuple(1.0 if verdict.correct else 0.0 for verdict in self.verdicts)
+        """1.0 for a correct rollout, else 0.0 (AceReason-Nemotron-1.0, rule-based reward); length G.
+
+        A truncated rollout gets 0.0 whatever its text holds: it did not end its answer within the length budget.
+        """
+        pairs = zip(self.verdicts, self.rollouts, strict=True)
+        return tuple(1.0 if verdict.correct and not rollout.truncated else 0.0 for verdict, rollout in pairs)
 
     @property
     def truncated(self) -> tuple[bool, ...]:

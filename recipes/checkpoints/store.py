@@ -49,13 +49,15 @@ class CheckpointStore:
     keep: int
     """Newest complete checkpoints that stay; at least 1."""
 
-    def begin(self, step: int) -> Path:
-        """An empty folder for the state of ``step``; whatever a killed save left there is removed."""
+    def pending_state(self, step: int) -> Path:
+        """The folder that the state of ``step`` is written to between ``begin`` and ``commit``."""
+        return self._partial(step) / "state"
+
+    def begin(self, step: int) -> None:
+        """Make ``pending_state(step)``; whatever killed saves left is removed."""
         for leftover in self.directory.glob(".step_*.partial"):
             shutil.rmtree(leftover)
-        partial = self._partial(step)
-        (partial / "state").mkdir(parents=True)
-        return partial / "state"
+        self.pending_state(step).mkdir(parents=True)
 
     def commit(self, step: int, progress: Mapping[str, Any]) -> Checkpoint:
         """Make the checkpoint begun for ``step`` visible in one rename, then remove those beyond ``keep``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from recipes.records import Generation
@@ -19,6 +19,7 @@ class RolloutEngine(Protocol):
         temperature: float,
         top_p: float,
         seed: int,
+        progress: Callable[[int], None] | None = None,
     ) -> list[Generation]:
         """One generation for each prompt, same order.
 
@@ -28,5 +29,6 @@ class RolloutEngine(Protocol):
             temperature: 0 is greedy decoding, else tokens are drawn from ``softmax(logits / temperature)``.
             top_p: nucleus mass after the temperature, in (0, 1]; 1 keeps the whole vocabulary.
             seed: same seed, same prompts, same weights: same generations.
+            progress: told how many responses were finished since the last call.
         """
         ...

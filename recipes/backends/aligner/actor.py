@@ -20,50 +20,8 @@ from nemo_aligner.utils.distributed import broadcast_2d_tensor_within_pp
 from nemo_aligner.utils.train_utils import set_sync_funcs
 
 from recipes.objectives.log_probs import vocab_parallel_log_probs_and_entropy
+from recipes.objectives.policy_batch import PolicyBatch
 from recipes.objectives.policy_loss import grpo_loss
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyBatch:
-    """The rollouts of one data-parallel rank, right-padded, ready for the loss.
-
-    ``B`` rollouts, ``S`` tokens of prompt and response; column ``t`` of the ``[B, S-1]`` tensors belongs to the
-    prediction of ``tokens[:, t + 1]``.
-    """
-
-    tokens: torch.Tensor
-    """[B, S] int64."""
-    lengths: torch.Tensor
-    """[B] int64, prompt and response together."""
-    response_mask: torch.Tensor
-    """[B, S-1] bool, every response token, of filtered rollouts too: where entropy is measured."""
-    weights: torch.Tensor
-    """[B, S-1] float32, ``objectives.token_weights``; 0 outside the loss."""
-    advantages: torch.Tensor
-    """[B] float32."""
-    reference_log_probs: torch.Tensor | None = None
-    """[B, S-1] float32, only with a KL term."""
-
-    def rows(self, index: torch.Tensor, width: int) -> PolicyBatch:
-        """The rollouts ``index``, cut to ``width`` tokens."""
-        reference = self.reference_log_probs
-        return PolicyBatch(
-            tokens=self.tokens[index, :width],
-            lengths=self.lengths[index],
-            response_mask=self.response_mask[index, : width - 1],
-            weights=self.weights[index, : width - 1],
-            advantages=self.advantages[index],
-            reference_log_probs=None if reference is None else reference[index, : width - 1],
-        )
-
-    def to(self, device: torch.device | int | str) -> PolicyBatch:
-        """The same batch on ``device``."""
-        reference = self.reference_log_probs
-        return PolicyBatch(
-            *(t.to(device, non_blocking=True) for t in (self.tokens, self.lengths, self.response_mask, self.weights)),
-            advantages=self.advantages.to(device, non_blocking=True),
-            reference_log_probs=None if reference is None else reference.to(device, non_blocking=True),
-        )
 
 
 @dataclass(frozen=True, slots=True)

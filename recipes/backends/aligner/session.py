@@ -17,7 +17,7 @@ from nemo_aligner.utils.train_script_utils import (
     init_using_ptl,
     resolve_and_create_trainer,
 )
-from nemo_aligner.utils.utils import load_from_nemo
+from nemo_aligner.utils.utils import load_from_nemo, retrieve_model_state_dict_in_cpu
 from omegaconf import DictConfig, OmegaConf
 
 from recipes.backends.aligner.nemo_config import experiment_config, model_config, trainer_config
@@ -60,6 +60,8 @@ def open_session(
     global_batch_size: int,
     max_steps: int,
     restore_training_state: Path | None = None,
+    keep_reference: bool = False,
+    inference_only: bool = False,
 ) -> Session:
     """Build the trainer, the model, its optimizer and the process groups.
 
@@ -69,7 +71,9 @@ def open_session(
         global_batch_size: sequences per update over all ranks.
         max_steps: updates that the learning-rate schedule spans.
         restore_training_state: folder written by ``training_state.save``; weights, optimizer and schedule come from
-            it and ``settings.model.restore_from`` is not read.
+            it.
+        keep_reference: hold a copy of the initial weights in CPU memory (the KL term's reference).
+        inference_only: no optimizer and no gradient buffers.
 
     Raises:
         CheckpointMismatch: the checkpoint in ``settings.model.restore_from`` is of another architecture.
@@ -88,16 +92,22 @@ def open_session(
     )
     trainer = resolve_and_create_trainer(config, "loop")
     exp_manager(trainer, config.exp_manager)
-    if settings.model.restore_from and restore_training_state is None:
+    needs_initial_weights = restore_training_state is None or keep_reference
+    if settings.model.restore_from and needs_initial_weights:
         require_same_architecture(Path(settings.model.restore_from), settings.model)
         model = load_from_nemo(model_class, config.model, trainer, restore_path=settings.model.restore_from)
     else:
         model = model_class(config.model, trainer)
     model.padded_vocab_size = settings.model.vocab_size
     init_distributed(trainer, model, config.model.transformer_engine)
+    if keep_reference:
+        model.init_policy_state_dict = retrieve_model_state_dict_in_cpu(model, megatron_amp_O2=model.megatron_amp_O2)
+    loggers = CustomLoggerWrapper(trainer.loggers)
+    if inference_only:
+        return Session(config, trainer, model, None, None, loggers)
     trainer.ckpt_path = str(restore_training_state) if restore_training_state else None
     # NeMo derives its epoch length from the data set handed over here; the recipe's loops bring their own batches.
     placeholder = torch.utils.data.DataLoader([0] * global_batch_size, batch_size=global_batch_size)
     init_using_ptl(trainer, model, placeholder, placeholder.dataset)
     optimizer, scheduler = extract_optimizer_scheduler_from_ptl_model(model)
-    return Session(config, trainer, model, optimizer, scheduler, CustomLoggerWrapper(trainer.loggers))
+    return Session(config, trainer, model, optimizer, scheduler, loggers)

@@ -1,0 +1,65 @@
+"""``training.ports.Policy`` on the Megatron actor and Megatron's distributed optimizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from nemo_aligner.utils.utils import configure_batch_sizes, cpu_weight_swap
+
+from recipes.backends.aligner.session import Session
+from recipes.objectives.policy_batch import PolicyBatch
+from recipes.settings.schema import GrpoSettings
+from recipes.training.ports import UpdateMetrics
+
+
+class AlignerPolicy:
+    """The policy of one GRPO stage."""
+
+    def __init__(self, session: Session, settings: GrpoSettings) -> None:
+        """Args:
+        session: opened with ``actor.GrpoActor``; with ``keep_reference`` where ``settings.kl_coefficient`` > 0.
+        """
+        self._session = session
+        self._settings = settings
+
+    def update(self, batch: PolicyBatch) -> UpdateMetrics:
+        """One forward/backward pass over the batch and one optimizer step."""
+        session, model = self._session, self._session.model
+        configure_batch_sizes(
+            mbs=self._settings.micro_batch_size,
+            gbs=batch.tokens.size(0) * session.data_parallel_size,
+            dp=session.data_parallel_size,
+        )
+        session.optimizer.zero_grad()
+        model.prepare_for_training_step()
+        sums = model.forward_backward(
+            batch,
+            micro_batch_size=self._settings.micro_batch_size,
+            temperature=self._settings.temperature,
+            kl_coefficient=self._settings.kl_coefficient,
+        )
+        model.finish_training_step()
+        learning_rate = session.optimizer.param_groups[0]["lr"]
+        _, gradient_norm, _ = session.optimizer.step(closure=None)
+        session.scheduler.step()
+        return UpdateMetrics(
+            loss=sums.loss,
+            kl=sums.kl,
+            entropy=sums.entropy / max(sums.tokens, 1),
+            gradient_norm=float(gradient_norm),
+            learning_rate=float(learning_rate),
+        )
+
+    def reference_log_probs(self, batch: PolicyBatch) -> torch.Tensor:
+        """[B, S-1] on the CPU, under the weights the stage started from."""
+        model = self._session.model
+        with cpu_weight_swap(model, model.init_policy_state_dict, megatron_amp_O2=model.megatron_amp_O2):
+            values = model.log_probs(
+                batch, micro_batch_size=self._settings.micro_batch_size, temperature=self._settings.temperature
+            )
+        return values.cpu()
+
+    def save_state(self, directory: Path) -> None:
+        """Weights, optimizer and schedule as one Megatron distributed checkpoint in ``directory``."""
+        self._session.trainer.save_checkpoint(str(directory))
