@@ -98,12 +98,7 @@ def read_demonstrations(path: str | Path) -> list[Demonstration]:
 
 def problem_row(problem: Problem) -> dict[str, Any]:
     """The JSON object of a problem; ``read_problems`` gives the problem back."""
-    return {
-        "id": problem.id,
-        "problem": problem.problem,
-        "answer": problem.answer,
-        **problem.metadata,
-    }
+    return {"id": problem.id, "problem": problem.problem, "answer": problem.answer, **problem.metadata}
 
 
 def demonstration_row(demonstration: Demonstration) -> dict[str, Any]:
@@ -165,13 +160,7 @@ def _rows(path: Path, defects: list[str]) -> Iterator[tuple[int, dict[str, Any]]
                 defects.append(f"{path}:{number}: found a JSON {_type_name(row)}; expected an object")
 
 
-def _problem(
-    path: Path,
-    number: int,
-    row: dict[str, Any],
-    also: tuple[str, ...],
-    defects: list[str],
-) -> Problem | None:
+def _problem(path: Path, number: int, row: dict[str, Any], also: tuple[str, ...], defects: list[str]) -> Problem | None:
     """The problem of a row, or None after noting what is wrong with it; ``also`` names further required keys."""
     wrong = []
     for key in ("problem", "answer", *also):
@@ -207,13 +196,7 @@ def _type_name(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "boolean"
-    return {
-        int: "number",
-        float: "number",
-        str: "string",
-        list: "array",
-        dict: "object",
-    }[type(value)]
+    return {int: "number", float: "number", str: "string", list: "array", dict: "object"}[type(value)]
 
 
 def _checked(path: Path, found: list[Any], defects: list[str]) -> list[Any]:

@@ -96,17 +96,11 @@ def response_ids(response: str, tokenizer: ChatTokenizer) -> tuple[int, ...]:
     """
     if tokenizer.eos_token_id is None:
         raise ValueError("the tokenizer has no eos_token: a model trained with it would never end a response")
-    return (
-        *tokenizer.encode(response, add_special_tokens=False),
-        tokenizer.eos_token_id,
-    )
+    return (*tokenizer.encode(response, add_special_tokens=False), tokenizer.eos_token_id)
 
 
 def encode_prompts(
-    problems: Sequence[Problem],
-    tokenizer: ChatTokenizer,
-    instruction: str,
-    max_prompt_length: int,
+    problems: Sequence[Problem], tokenizer: ChatTokenizer, instruction: str, max_prompt_length: int
 ) -> list[EncodedPrompt]:
     """All prompts, same order.
 
@@ -126,10 +120,7 @@ def encode_prompts(
 
 
 def encode_demonstrations(
-    demonstrations: Iterable[Demonstration],
-    tokenizer: ChatTokenizer,
-    instruction: str,
-    max_sequence_length: int,
+    demonstrations: Iterable[Demonstration], tokenizer: ChatTokenizer, instruction: str, max_sequence_length: int
 ) -> EncodedDataset:
     """All demonstrations of at most ``max_sequence_length`` tokens, and an account of the others.
 

@@ -235,14 +235,7 @@ def draw_multiply(dice: Dice, difficulty: int) -> Instance:
     a = dice.between(100, 999) if difficulty == 4 else dice.between(11, 99)
     factor = dice.between(2, (3, 5, 9, 9)[difficulty - 1])
     text = f"What is {a} * {factor}?"
-    return Instance(
-        "multiply",
-        difficulty,
-        (a, factor),
-        text,
-        a * factor,
-        ("product", *sorted((a, factor))),
-    )
+    return Instance("multiply", difficulty, (a, factor), text, a * factor, ("product", *sorted((a, factor))))
 
 
 def solve_multiply(instance: Instance, slip: bool) -> Work:
@@ -263,14 +256,7 @@ def draw_word(dice: Dice, difficulty: int) -> Instance:
         changes.append(dice.between(2, 9) if difficulty == 3 else -dice.between(1, 7))
         text += f", then {'finds' if difficulty == 3 else 'loses'} {abs(changes[2])}"
     operands = (start, *changes)
-    return Instance(
-        "word",
-        difficulty,
-        operands,
-        f"{text}. How many now?",
-        sum(operands),
-        signed_sum(*operands),
-    )
+    return Instance("word", difficulty, operands, f"{text}. How many now?", sum(operands), signed_sum(*operands))
 
 
 def solve_word(instance: Instance, slip: bool) -> Work:
@@ -282,14 +268,7 @@ def draw_remainder(dice: Dice, difficulty: int) -> Instance:
     divisor = dice.between(3, 12)
     number = dice.between(2, (3, 5, 7, 9)[difficulty - 1]) * divisor + dice.between(0, divisor - 1)
     text = f"What is the remainder of {number} divided by {divisor}?"
-    return Instance(
-        "remainder",
-        difficulty,
-        (number, divisor),
-        text,
-        number % divisor,
-        ("remainder", number, divisor),
-    )
+    return Instance("remainder", difficulty, (number, divisor), text, number % divisor, ("remainder", number, divisor))
 
 
 def solve_remainder(instance: Instance, slip: bool) -> Work:
@@ -308,14 +287,7 @@ def draw_largest(dice: Dice, difficulty: int) -> Instance:
         if number not in numbers:
             numbers.append(number)
     text = f"Which of {', '.join(map(str, numbers))} is the largest?"
-    return Instance(
-        "largest",
-        difficulty,
-        tuple(numbers),
-        text,
-        max(numbers),
-        ("largest", *sorted(numbers)),
-    )
+    return Instance("largest", difficulty, tuple(numbers), text, max(numbers), ("largest", *sorted(numbers)))
 
 
 def solve_largest(instance: Instance, slip: bool) -> Work:
@@ -348,10 +320,7 @@ def solve_sequence(instance: Instance, slip: bool) -> Work:
     high, low = (second, first) if rising else (first, second)
     step = high - low + (1 if slip else 0)
     result = last + step if rising else last - step
-    return Work(
-        (f"{high}-{low}={step}", f"{last}{'+' if rising else '-'}{step}={result}"),
-        result,
-    )
+    return Work((f"{high}-{low}={step}", f"{last}{'+' if rising else '-'}{step}={result}"), result)
 
 
 KINDS: dict[str, Kind] = {

@@ -57,11 +57,7 @@ def split_of(instance: Instance) -> Split:
 
 
 def instances(
-    seed: int,
-    split: Split,
-    count: int,
-    difficulties: Sequence[int] = DIFFICULTIES,
-    kinds: Sequence[str] = tuple(KINDS),
+    seed: int, split: Split, count: int, difficulties: Sequence[int] = DIFFICULTIES, kinds: Sequence[str] = tuple(KINDS)
 ) -> list[Instance]:
     """Draws ``count`` instances of distinct content, in random order.
 
@@ -84,10 +80,7 @@ def instances(
     exhausted: set[tuple[str, int]] = set()
     index = 0
     while len(drawn) < count:
-        cell = (
-            kinds[index // len(difficulties) % len(kinds)],
-            difficulties[index % len(difficulties)],
-        )
+        cell = (kinds[index // len(difficulties) % len(kinds)], difficulties[index % len(difficulties)])
         index += 1
         if cell in exhausted:
             continue
@@ -105,11 +98,7 @@ def instances(
 
 
 def problems(
-    seed: int,
-    split: Split,
-    count: int,
-    difficulties: Sequence[int] = DIFFICULTIES,
-    kinds: Sequence[str] = tuple(KINDS),
+    seed: int, split: Split, count: int, difficulties: Sequence[int] = DIFFICULTIES, kinds: Sequence[str] = tuple(KINDS)
 ) -> list[Problem]:
     """Problems with gold answers; arguments and errors as in ``instances``.
 
@@ -167,11 +156,7 @@ def teacher_response(
     work = solve(instance, dice.chance(slip_fraction))
     if style == "concise":
         return _response(work.steps, work.result), work.result
-    lines = [
-        "Okay, let me think step by step.",
-        *work.steps,
-        f"So it is {work.result}.",
-    ]
+    lines = ["Okay, let me think step by step.", *work.steps, f"So it is {work.result}."]
     rounds = 1
     while rounds < MAX_CHECKS and dice.chance(RECHECK_PROBABILITY):
         rounds += 1
@@ -187,11 +172,7 @@ def teacher_response(
 def to_problem(instance: Instance, extra: dict[str, object] | None = None) -> Problem:
     """The record of an instance; its id is stable over seeds, splits and runs."""
     name = f"{instance.kind}-{instance.difficulty}-{_digest(instance.text).hex()[:12]}"
-    metadata = {
-        "kind": instance.kind,
-        "difficulty": instance.difficulty,
-        **(extra or {}),
-    }
+    metadata = {"kind": instance.kind, "difficulty": instance.difficulty, **(extra or {})}
     return Problem(id=name, problem=instance.text, answer=str(instance.answer), metadata=metadata)
 
 
@@ -201,10 +182,7 @@ def _response(lines: Sequence[str], result: int) -> str:
 
 
 def _draw_new(
-    dice: Dice,
-    cell: tuple[str, int],
-    split: Split,
-    drawn: dict[tuple[str | int, ...], Instance],
+    dice: Dice, cell: tuple[str, int], split: Split, drawn: dict[tuple[str | int, ...], Instance]
 ) -> Instance | None:
     """An instance of a (kind, difficulty) that is not drawn yet; None when that pool is exhausted."""
     kind, difficulty = cell
