@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from recipes.backends.cpu.patch import Patch, PatchTargetMoved, replace_constants, require_parameters, resolve
+from recipes.backends.cpu.patch import Patch, PatchTargetMoved, replace_constants, require_parameters
 
 LIBRARY = "megatron-core 0.11.0"
 CORE = "megatron.core."
@@ -76,7 +76,9 @@ def _rng() -> None:
     def fork(self: Any, name: str = random._MODEL_PARALLEL_RNG_TRACKER_NAME) -> Iterator[None]:
         # Megatron's own fork warns when the CPU generator moved inside the CUDA context: here the two are one.
         if name not in self.states_:
-            raise RuntimeError(f"random state {name} is not added: call after_model_parallel_setup(seed) after the set-up")
+            raise RuntimeError(
+                f"random state {name} is not added: call after_model_parallel_setup(seed) after the set-up"
+            )
         outside = torch.get_rng_state()
         torch.set_rng_state(self.states_[name])
         try:
@@ -118,7 +120,9 @@ def _write_item() -> None:
     if parameters == ("stream", "data", "write_item", "storage_key"):  # torch 2.6: as Megatron calls it
         return
     if parameters != ("transforms", "stream", "data", "write_item", "storage_key", "serialization_format"):
-        raise PatchTargetMoved("dist_ckpt_write_item", "torch.distributed.checkpoint.filesystem._write_item", str(parameters))
+        raise PatchTargetMoved(
+            "dist_ckpt_write_item", "torch.distributed.checkpoint.filesystem._write_item", str(parameters)
+        )
     transforms = torch_writer._StorageWriterTransforms()
     torch_save = torch_writer.SerializationFormat.TORCH_SAVE
 
@@ -181,5 +185,3 @@ PATCHES = (
         _write_item,
     ),
 )
-
-assert resolve  # placeholder for the linter of a first version

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from recipes.backends.cpu.patch import Patch, PatchTargetMoved
+from recipes.backends.cpu.patch import Patch
 
 LIBRARY = "torch >=2.6"
 NO_LONGER_CUDA_ONLY = "NeMo-Aligner and Megatron take the device from the accelerator API instead of naming CUDA"
@@ -61,28 +61,6 @@ class _CpuConstructor(type):
 def _tensor_types() -> None:
     for name in TENSOR_TYPES:
         setattr(torch.cuda, name, _CpuConstructor(name, (), {"__module__": "torch.cuda"}))
-
-
-def _write_item() -> None:
-    """Let `_write_item(stream, data, write_item, storage_key)`, torch 2.6's signature, be called on later versions."""
-    import inspect
-
-    import megatron.core.dist_checkpointing.strategies.filesystem_async as megatron_writer
-    import torch.distributed.checkpoint.filesystem as torch_writer
-
-    write_item = torch_writer._write_item
-    parameters = tuple(inspect.signature(write_item).parameters)
-    if parameters == ("stream", "data", "write_item", "storage_key"):
-        return
-    if parameters != ("transforms", "stream", "data", "write_item", "storage_key", "serialization_format"):
-        raise PatchTargetMoved("dist_ckpt_write_item", "torch.distributed.checkpoint.filesystem._write_item", str(parameters))
-    transforms = torch_writer._StorageWriterTransforms()
-    serialization = torch_writer.SerializationFormat.TORCH_SAVE
-
-    def write_item_of_torch_2_6(stream: Any, data: Any, item: Any, storage_key: str) -> Any:
-        return write_item(transforms, stream, data, item, storage_key, serialization)
-
-    megatron_writer._write_item = write_item_of_torch_2_6
 
 
 def _patch(name: str, attribute: str, why: str, apply: Any) -> Patch:
