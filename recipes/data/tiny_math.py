@@ -35,7 +35,7 @@ SLIP_FRACTION = 0.35
 """Share of the teacher's first passes that carry a slip."""
 CATCH_FRACTION = 0.5
 """Share of slips that the first checking round of a ``checked`` response catches."""
-CHECKED_FRACTION = 0.5
+CHECKED_FRACTION = 0.4
 """Share of ``checked`` responses among all."""
 RECHECK_PROBABILITY = 0.3
 """After a checking round, the probability of one more."""
@@ -156,7 +156,7 @@ def teacher_response(
     work = solve(instance, dice.chance(slip_fraction))
     if style == "concise":
         return _response(work.steps, work.result), work.result
-    lines = ["Okay, let me think step by step.", *work.steps, f"So it is {work.result}."]
+    lines = ["Okay, let me think.", *work.steps, f"So it is {work.result}."]
     rounds = 1
     while rounds < MAX_CHECKS and dice.chance(RECHECK_PROBABILITY):
         rounds += 1

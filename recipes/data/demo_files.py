@@ -1,0 +1,176 @@
+"""The files of the demo: which problems go where, and the data card beside them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from recipes.data import tiny_math, tiny_model, tiny_tokenizer
+from recipes.data.jsonl import demonstration_row, problem_row, write_jsonl, write_text
+from recipes.data.prompts import ChatTokenizer, prompt_ids, response_ids
+from recipes.data.tiny_math import Split
+from recipes.data.tiny_tokenizer import INSTRUCTION
+from recipes.records import Demonstration, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlan:
+    """One file of the demo."""
+
+    name: str
+    split: Split
+    rows: int
+    difficulties: tuple[int, ...]
+    """Drawn in turn: a repeated difficulty weighs more."""
+    demonstrations: bool
+    """True: teacher responses, False: problems alone."""
+    draw: int
+    """Told apart from the other files of a split by this number, added to the seed."""
+    purpose: str
+
+
+FILES = (
+    FilePlan("sft_train.jsonl", "train", 8000, (1, 1, 2, 2, 3, 4), True, 0, "SFT"),
+    FilePlan("sft_validation.jsonl", "validation", 256, (1, 1, 2, 2, 3, 4), True, 0, "held-out loss of SFT"),
+    FilePlan("math1.jsonl", "train", 512, (1, 1, 2), False, 1000, "GRPO, simple"),
+    FilePlan("math2.jsonl", "train", 512, (1, 2, 3), False, 2000, "GRPO, mixed, harder"),
+    FilePlan("math3.jsonl", "train", 512, (2, 3, 4), False, 3000, "GRPO, hard"),
+    FilePlan("math4.jsonl", "train", 512, (3, 4), False, 4000, "GRPO, hard"),
+    FilePlan("heldout.jsonl", "heldout", 96, (1, 2, 3, 4), False, 0, "avg@n"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What was written to one file."""
+
+    plan: FilePlan
+    kinds: Counter[str]
+    tokens_median: int
+    tokens_max: int
+    """Of prompt and response where the rows have responses, else of the prompt."""
+    wrong: int
+    """Teacher responses that box a wrong answer."""
+    sha256: str
+
+
+def write_demo(output: Path, seed: int) -> str:
+    """Writes every file of ``FILES``, ``tokenizer/``, ``initial/`` and ``README.md`` below ``output``.
+
+    Returns:
+        A tab-aligned summary for the terminal.
+    """
+    tokenizer = tiny_tokenizer.save(output / "tokenizer", tiny_model.MAX_POSITION_EMBEDDINGS)
+    parameters = tiny_model.save(output / "initial", seed, tokenizer)
+    reports = [_write_file(output, plan, seed, tokenizer) for plan in FILES]
+    samples = _samples(seed)
+    write_text(output / "README.md", data_card(reports, samples, seed, parameters, len(tokenizer)))
+    lines = ["file\trows\tkinds\ttokens median\ttokens max", *(_summary_line(report) for report in reports)]
+    table = _aligned(lines)
+    shown = "\n\n".join(f"{sample.problem.problem}\n{sample.response}" for sample in samples)
+    return f"{table}\n\ninitial/: Qwen2, {parameters:,} random parameters\n\n{shown}\n\n{output}: ready"
+
+
+def demonstrations_of(plan: FilePlan, seed: int) -> list[Demonstration]:
+    return tiny_math.demonstrations(seed + plan.draw, plan.split, plan.rows, plan.difficulties)
+
+
+def problems_of(plan: FilePlan, seed: int) -> list[Problem]:
+    """The held-out problems are the same for every seed of the demo, so that scores of different seeds compare."""
+    fixed = plan.split == "heldout"
+    return tiny_math.problems(plan.draw + (0 if fixed else seed), plan.split, plan.rows, plan.difficulties)
+
+
+def _write_file(output: Path, plan: FilePlan, seed: int, tokenizer: ChatTokenizer) -> FileReport:
+    path = output / plan.name
+    wrong = 0
+    if plan.demonstrations:
+        rows = demonstrations_of(plan, seed)
+        wrong = sum(not row.problem.metadata["correct"] for row in rows)
+        write_jsonl(path, map(demonstration_row, rows))
+        asked = [row.problem for row in rows]
+        responses = [len(response_ids(row.response, tokenizer)) for row in rows]
+    else:
+        asked = problems_of(plan, seed)
+        responses = [0] * len(asked)
+        write_jsonl(path, map(problem_row, asked))
+    lengths = [
+        len(prompt_ids(problem.problem, tokenizer, INSTRUCTION)) + response
+        for problem, response in zip(asked, responses, strict=True)
+    ]
+    return FileReport(
+        plan=plan,
+        kinds=Counter(str(problem.metadata["kind"]) for problem in asked),
+        tokens_median=int(median(lengths)),
+        tokens_max=max(lengths),
+        wrong=wrong,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+
+
+def _samples(seed: int) -> list[Demonstration]:
+    """One concise and one checked response."""
+    rows = tiny_math.demonstrations(seed, "train", 64, (2,))
+    return [next(row for row in rows if row.problem.metadata["style"] == style) for style in ("concise", "checked")]
+
+
+def _summary_line(report: FileReport) -> str:
+    return f"{report.plan.name}\t{report.plan.rows}\t{len(report.kinds)}\t{report.tokens_median}\t{report.tokens_max}"
+
+
+def _aligned(lines: Sequence[str]) -> str:
+    cells = [line.split("\t") for line in lines]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
+
+
+def data_card(
+    reports: Sequence[FileReport], samples: Sequence[Demonstration], seed: int, parameters: int, vocabulary: int
+) -> str:
+    """The README.md of the data folder."""
+    rows = "\n".join(
+        f"| {report.plan.name} | {report.plan.purpose} | {report.plan.split} | {report.plan.rows} "
+        f"| {', '.join(map(str, sorted(set(report.plan.difficulties))))} "
+        f"| {report.tokens_median} / {report.tokens_max} "
+        f"| {f'{report.wrong / report.plan.rows:.1%}' if report.plan.demonstrations else ''} | `{report.sha256}` |"
+        for report in reports
+    )
+    names = sorted({kind for report in reports for kind in report.kinds})
+    kinds = "\n".join(
+        f"| {kind} | {' | '.join(str(report.kinds.get(kind, 0)) for report in reports)} |" for kind in names
+    )
+    shown = "\n\n".join(f"```\n{sample.problem.problem}\n\n{sample.response}\n```" for sample in samples)
+    return f"""# Data of the demo
+Small math problems with worked solutions, generated by `python -m recipes.prepare_demo` with seed {seed}: the same seed
+gives the same bytes. Apache-2.0, no third-party text.
+
+| file | for | split | rows | difficulties | tokens median / max | wrong answers | sha256 |
+|---|---|---|---|---|---|---|---|
+{rows}
+
+Tokens count the prompt, and the response where there is one. `tokenizer/` is a byte-level BPE of {vocabulary} tokens in
+the shape of Qwen2's, `initial/` a Qwen2 of {parameters:,} random parameters as a Hugging Face folder.
+
+## Splits
+Train, validation and held-out problems are disjoint by content: a hash of what is asked (17 + 26 is 26 + 17, and 15 - 7
+is "which number plus 7 makes 15") decides the split, whatever the seed. `heldout.jsonl` is the same for every seed.
+
+## Teacher
+Responses imitate distilled reasoning data, faults included. {tiny_math.CHECKED_FRACTION:.0%} are long-winded and
+re-check themselves, the others concise. {tiny_math.SLIP_FRACTION:.0%} of first passes carry a slip (a forgotten carry, a
+forgotten last step, the wrong operation); a re-check catches it in {tiny_math.CATCH_FRACTION:.0%} of the cases. The share
+of wrong final answers that results is in the table.
+
+{shown}
+
+## Rows of each kind
+| kind | {" | ".join(report.plan.name for report in reports)} |
+|---|{"---|" * len(reports)}
+{kinds}
+"""
