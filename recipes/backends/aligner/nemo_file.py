@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from nemo.utils.callbacks.dist_ckpt_io import DistributedCheckpointIO
 from omegaconf import DictConfig, OmegaConf
 
 from recipes.backends.aligner.nemo_config import ARCHITECTURE_KEYS
@@ -27,6 +26,19 @@ from recipes.settings.schema import ModelSettings
 CONFIG_NAME = "model_config.yaml"
 WEIGHTS_NAME = "model_weights"
 HF_NAME = "hf"
+WEIGHT_PATTERNS = (
+    "*.safetensors",
+    "*.bin",
+    "*.pt",
+    "*.pth",
+    "*.gguf",
+    "*.onnx",
+    "*.h5",
+    "*.msgpack",
+    "*.index.json",
+    "*.md",
+)
+"""Files of a Hugging Face folder that are not carried along: weights, their indices and the model card."""
 
 
 class CheckpointMismatch(ValueError):
@@ -41,6 +53,10 @@ def write_nemo(model, path: Path, hf_assets: Path) -> None:
         path: the ``.nemo`` file to write; an existing one is replaced.
         hf_assets: folder whose files go into ``hf/``: configuration and tokenizer, no weights.
     """
+    from nemo.utils.callbacks.dist_ckpt_io import (
+        DistributedCheckpointIO,
+    )  # here: a reader of configurations waits seconds
+
     rank = torch.distributed.get_rank()
     staging = path.with_name(f".{path.name}.partial")
     if rank == 0:
@@ -56,15 +72,30 @@ def write_nemo(model, path: Path, hf_assets: Path) -> None:
     torch.distributed.barrier()
 
 
+def write_stage_model(model, path: Path, settings: ModelSettings) -> None:
+    """``write_nemo`` with the side files of the checkpoint that the stage started from, or the tokenizer's folder."""
+    if settings.restore_from is None:
+        write_nemo(model, path, Path(settings.tokenizer))
+        return
+    with unpacked(Path(settings.restore_from), HF_NAME) as folder:
+        write_nemo(model, path, folder / HF_NAME)
+
+
 def write_side_files(folder: Path, config: DictConfig, hf_assets: Path) -> None:
     """Put NeMo's configuration and the Hugging Face side files beside the weights."""
     OmegaConf.save(config, folder / CONFIG_NAME)
-    shutil.copytree(
-        hf_assets,
-        folder / HF_NAME,
-        dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("*.safetensors", "*.bin", "*.gguf", "*.safetensors.index.json", "*.md"),
-    )
+    copy_hf_assets(hf_assets, folder / HF_NAME)
+
+
+def copy_hf_assets(source: Path, target: Path) -> None:
+    """Copy the files of a Hugging Face folder that are no weights; subfolders and hidden files stay behind.
+
+    Permissions are not copied: a read-only model folder must not make a folder that cannot be removed.
+    """
+    target.mkdir(exist_ok=True)
+    for file in sorted(source.iterdir()):
+        if file.is_file() and not file.name.startswith(".") and not any(map(file.match, WEIGHT_PATTERNS)):
+            shutil.copyfile(file, target / file.name)
 
 
 def pack(folder: Path, path: Path) -> None:
