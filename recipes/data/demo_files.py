@@ -163,9 +163,9 @@ is "which number plus 7 makes 15") decides the split, whatever the seed. `heldou
 
 ## Teacher
 Responses imitate distilled reasoning data, faults included. {tiny_math.CHECKED_FRACTION:.0%} are long-winded and
-re-check themselves, the others concise. {tiny_math.SLIP_FRACTION:.0%} of first passes carry a slip (a forgotten carry, a
-forgotten last step, the wrong operation); a re-check catches it in {tiny_math.CATCH_FRACTION:.0%} of the cases. The share
-of wrong final answers that results is in the table.
+re-check themselves, the others concise. {tiny_math.SLIP_FRACTION:.0%} of first passes carry a slip (a forgotten carry,
+a forgotten last step, the wrong operation); a re-check catches it in {tiny_math.CATCH_FRACTION:.0%} of the cases. The
+share of wrong final answers that results is in the table.
 
 {shown}
 

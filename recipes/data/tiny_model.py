@@ -1,7 +1,7 @@
 """The demo's model: a Qwen2 of half a million parameters with random weights.
 
-Only the architecture is tiny: grouped-query attention, QKV bias, SwiGLU, RMSNorm and tied embeddings are Qwen2's own, so
-the demo takes the same import, training and export paths as Qwen2.5-Math-7B.
+Only the sizes are tiny: grouped-query attention, QKV bias, SwiGLU, RMSNorm and tied embeddings are Qwen2's own, so the
+demo takes the same import, training and export paths as Qwen2.5-Math-7B.
 """
 
 from __future__ import annotations

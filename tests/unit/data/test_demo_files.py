@@ -1,0 +1,95 @@
+"""prepare_demo writes what it says."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from recipes.data import tiny_model
+from recipes.data.demo_files import FILES, write_demo
+from recipes.data.jsonl import read_demonstrations, read_problems
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Through the real command."""
+    output = tmp_path_factory.mktemp("demo") / "data"
+    command = [sys.executable, "-m", "recipes.prepare_demo", str(output), "--seed", "5"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return output, done.stdout
+
+
+def test_files_read_back_with_the_planned_rows(demo: tuple[Path, str]) -> None:
+    output, _ = demo
+    for plan in FILES:
+        rows = (read_demonstrations if plan.demonstrations else read_problems)(output / plan.name)
+        assert len(rows) == plan.rows
+        problems = [row.problem if plan.demonstrations else row for row in rows]
+        assert {problem.metadata["difficulty"] for problem in problems} <= set(plan.difficulties)  # type: ignore[union-attr]
+
+
+def test_no_held_out_problem_is_trained_on(demo: tuple[Path, str]) -> None:
+    output, _ = demo
+    held = {problem.problem for problem in read_problems(output / "heldout.jsonl")}
+    for plan in FILES:
+        if plan.split != "heldout":
+            assert not held & set(re.findall(r'"problem": "([^"]+)"', (output / plan.name).read_text()))
+
+
+def test_data_card_has_the_digests_of_the_files(demo: tuple[Path, str]) -> None:
+    output, _ = demo
+    card = (output / "README.md").read_text()
+    for plan in FILES:
+        digest = hashlib.sha256((output / plan.name).read_bytes()).hexdigest()
+        assert re.search(rf"\| {plan.name} \|.*\| {plan.rows} \|.*`{digest}`", card)
+
+
+def test_terminal_shows_every_file_and_two_samples(demo: tuple[Path, str]) -> None:
+    _, printed = demo
+    for plan in FILES:
+        assert re.search(rf"^{plan.name} +{plan.rows} +\d+ +\d+ +\d+$", printed, re.MULTILINE)
+    assert printed.count("<think>") == printed.count("\\boxed{") == 2
+    assert "Wait, let me check." in printed
+
+
+def test_initial_model_is_a_runnable_qwen2(demo: tuple[Path, str]) -> None:
+    output, _ = demo
+    model = AutoModelForCausalLM.from_pretrained(output / "initial")
+    tokenizer = AutoTokenizer.from_pretrained(output / "initial")
+    assert model.config.model_type == "qwen2"
+    assert (output / "initial" / "model.safetensors").is_file()
+    assert model.config.vocab_size >= len(tokenizer)
+    assert model.config.eos_token_id == tokenizer.eos_token_id
+    ids = torch.tensor([tokenizer.encode("What is 1 + 2?")])
+    assert model(ids).logits.shape == (1, ids.shape[1], tiny_model.ARCHITECTURE["vocab_size"])
+    for parallel in (1, 2):
+        for key in ("num_attention_heads", "num_key_value_heads", "intermediate_size", "vocab_size"):
+            assert tiny_model.ARCHITECTURE[key] % parallel == 0
+
+
+def test_same_seed_same_files_and_held_out_is_fixed(demo: tuple[Path, str], tmp_path: Path) -> None:
+    output, _ = demo
+    write_demo(tmp_path / "again", 5)
+    for path in sorted(output.rglob("*")):
+        if path.is_file():
+            assert path.read_bytes() == (tmp_path / "again" / path.relative_to(output)).read_bytes(), path
+    write_demo(tmp_path / "other", 6)
+    differs = {
+        plan.name: (tmp_path / "other" / plan.name).read_bytes() != (output / plan.name).read_bytes() for plan in FILES
+    }
+    assert differs == {plan.name: plan.split != "heldout" for plan in FILES}
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    command = [sys.executable, "-m", "recipes.prepare_demo", str(tmp_path / "taken")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "taken is a file; expected a folder" in done.stderr
