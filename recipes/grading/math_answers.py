@@ -57,16 +57,18 @@ def normalize(answer: str) -> str:
 
     Keeps letters' case and every space that separates letters or digits. Linear in the length.
     """
-    answer = _without_delimiters(answer.strip().rstrip("."))
+    answer = _bare(answer)
     for pattern, replacement in _REWRITES:
         answer = pattern.sub(replacement, answer)
+    return answer.strip()
+
+
+def _bare(answer: str) -> str:
+    r"""Without a final full stop and without ``$...$``, ``$$...$$``, ``\(...\)`` or ``\[...\]`` around the whole."""
+    answer = answer.strip().rstrip(".").rstrip()
+    if delimited := _DELIMITED.fullmatch(answer):
+        answer = next(group for group in delimited.groups() if group is not None)
     return answer.strip().rstrip(".")
-
-
-def _without_delimiters(answer: str) -> str:
-    r"""The inside of ``$...$``, ``$$...$$``, ``\(...\)`` or ``\[...\]``."""
-    delimited = _DELIMITED.fullmatch(answer.strip())
-    return next(group for group in delimited.groups() if group is not None) if delimited else answer
 
 
 def _plain_number(normalized: str) -> _PlainNumber | None:
@@ -164,7 +166,7 @@ def _math_verify() -> Callable[[str, str], bool]:
     targets = (LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig())
 
     def parsed(answer: str) -> list[Any]:
-        box = rf"\boxed{{{_without_delimiters(answer).strip()}}}"
+        box = rf"\boxed{{{_bare(answer)}}}"  # the library reads no number before a final full stop
         found: list[Any] = parse(box, extraction_config=targets, parsing_timeout=None)
         return found
 

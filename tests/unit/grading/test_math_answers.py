@@ -101,6 +101,8 @@ def test_exact_path(extracted: str, gold: str, verdict: bool | None) -> None:
         (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", True),
         ("[0,1)", "[0,1]", False),
         (r"$\frac{\pi}{2}$", r"\pi/2", True),
+        (r"$2\sqrt{2}$.", r"\sqrt{8}", True),
+        (r"\(2\sqrt{2}.\)", r"\sqrt{8}.", True),
         (r"\frac{", "5", False),
         ("}{", "5", False),
         ("1/0", "1", False),
