@@ -1,0 +1,134 @@
+"""What a single value may be: ranges and enumerations, one line a key."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recipes.settings.errors import SettingsProblem
+from recipes.settings.fields import fields_of
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """An interval of finite numbers."""
+
+    low: float
+    works: float | int
+    """A value to propose."""
+    high: float = math.inf
+    above_low: bool = False
+    """True: ``low`` itself is outside."""
+    or_also: int | None = None
+    """One number outside the interval that means something of its own."""
+
+    def __contains__(self, value: float) -> bool:
+        if value == self.or_also:
+            return True
+        inside = self.low < value if self.above_low else self.low <= value
+        return math.isfinite(value) and inside and value <= self.high
+
+    def __str__(self) -> str:
+        text = f"above {self.low:g}" if self.above_low else f"at least {self.low:g}"
+        text += f" and at most {self.high:g}" if self.high < math.inf else ""
+        return f"a number {text}" + (f", or {self.or_also}" if self.or_also is not None else "")
+
+
+def _at_least(low: int, works: int | None = None) -> Range:
+    return Range(low, low if works is None else works)
+
+
+_PROBABILITY_MASS = Range(0, 1.0, high=1, above_low=True)
+
+RANGES: dict[str, Range] = {
+    "run.seed": Range(0, 1234, high=2**31 - 1),
+    "model.num_layers": _at_least(1),
+    "model.hidden_size": _at_least(1),
+    "model.ffn_hidden_size": _at_least(1),
+    "model.num_attention_heads": _at_least(1),
+    "model.num_query_groups": _at_least(1),
+    "model.vocab_size": _at_least(1),
+    "model.max_position_embeddings": _at_least(2, 512),
+    "model.rope_theta": Range(0, 10000.0, above_low=True),
+    "model.rms_norm_eps": Range(0, 1e-6, above_low=True),
+    "model.init_method_std": Range(0, 0.02, above_low=True),
+    "model.tensor_model_parallel_size": _at_least(1),
+    "model.pipeline_model_parallel_size": _at_least(1),
+    "cluster.nodes": _at_least(1),
+    "cluster.devices_per_node": _at_least(1),
+    "cluster.distributed_timeout_minutes": _at_least(1, 60),
+    "cluster.threads_per_process": _at_least(0),
+    "data.max_prompt_length": _at_least(1, 2048),
+    "optimizer.learning_rate": Range(0, 1e-6, above_low=True),
+    "optimizer.min_learning_rate": _at_least(0),
+    "optimizer.warmup_steps": _at_least(0),
+    "optimizer.weight_decay": _at_least(0),
+    "optimizer.gradient_clip": Range(0, 1.0, above_low=True),
+    "sft.epochs": _at_least(1),
+    "sft.max_steps": Range(1, -1, or_also=-1),
+    "sft.global_batch_size": _at_least(1, 128),
+    "sft.micro_batch_size": _at_least(1),
+    "sft.max_sequence_length": _at_least(2, 4096),
+    "grpo.max_steps": _at_least(1),
+    "grpo.prompts_per_step": _at_least(1, 128),
+    "grpo.rollouts_per_prompt": _at_least(2, 8),
+    "grpo.micro_batch_size": _at_least(1),
+    "grpo.max_response_length": _at_least(1, 8192),
+    "grpo.temperature": Range(0, 0.85, above_low=True),
+    "grpo.top_p": _PROBABILITY_MASS,
+    "grpo.kl_coefficient": _at_least(0),
+    "rollouts.batch_size": _at_least(1, 64),
+    "grading.workers": _at_least(1, 2),
+    "grading.timeout_seconds": Range(0, 10.0, above_low=True),
+    "checkpoint.save_every_steps": _at_least(1, 50),
+    "checkpoint.keep": _at_least(1, 3),
+    "evaluation.n": _at_least(1, 64),
+    "evaluation.temperature": Range(0, 0.6),
+    "evaluation.top_p": _PROBABILITY_MASS,
+    "evaluation.max_response_length": _at_least(1, 32768),
+    "evaluation.batch_size": _at_least(1, 64),
+}
+"""Every number of the schema. Two rollouts are the fewest whose standard deviation (Eq. 2) can differ from zero."""
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "stage.kind": ("sft", "grpo"),
+    "stage.domain": ("math", "code", "math+code"),
+    "model.architecture": ("qwen2", "llama"),
+    "model.recompute": ("none", "selective", "full"),
+    "cluster.accelerator": ("cpu", "gpu"),
+    "cluster.precision": ("32", "bf16"),
+    "cluster.layer_spec": ("local", "transformer_engine"),
+    "optimizer.schedule": ("constant", "cosine"),
+    "grpo.token_normalization": ("group", "batch"),
+    "rollouts.engine": ("megatron",),
+    "benchmark.grader": ("math", "code"),
+    "evaluation.engine": ("megatron", "hf"),
+    "format": ("hf",),
+}
+
+
+def value_of(settings: Any, key: str) -> Any:
+    """The value below a dotted key."""
+    value = settings
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def bound_problems(settings: Any) -> Iterator[SettingsProblem]:
+    """Every number outside its range and every word that is no choice, in the order of the schema."""
+    for key in fields_of(type(settings)):
+        value = value_of(settings, key)
+        if key in RANGES and value not in RANGES[key]:
+            allowed = RANGES[key]
+            yield SettingsProblem(key, f"{value}", str(allowed), f"{key}={allowed.works}")
+        elif key in CHOICES and value not in CHOICES[key]:
+            yield _no_choice(key, value, CHOICES[key])
+
+
+def _no_choice(key: str, value: str, choices: Sequence[str]) -> SettingsProblem:
+    near = difflib.get_close_matches(value, choices, n=1, cutoff=0.4) or choices
+    return SettingsProblem(key, f"{value}", f"one of {', '.join(choices)}", f"{key}={near[0]}")

@@ -1,0 +1,214 @@
+"""Preflight: every value that cannot work, found before any model is built.
+
+``value_problems`` looks at the numbers only; ``file_problems`` looks at the disk. Each problem says what to type instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+
+from recipes.settings import parallelism
+from recipes.settings.bounds import bound_problems
+from recipes.settings.errors import SettingsError, SettingsProblem
+from recipes.settings.schema import ExportSettings, Settings
+
+TRAINING = ("sft", "grpo")
+SAMPLING = ("grpo", "calibrate")
+
+
+def check(settings: Settings | ExportSettings, command: str) -> None:
+    """Raises SettingsError with every value that cannot work."""
+    problems = value_problems(settings, command)
+    if problems:
+        raise SettingsError(problems)
+
+
+def check_files(settings: Settings | ExportSettings, command: str) -> None:
+    """Raises SettingsError with every file or folder that the command reads and that is not there."""
+    problems = file_problems(settings, command)
+    if problems:
+        raise SettingsError(problems)
+
+
+def value_problems(settings: Settings | ExportSettings, command: str) -> list[SettingsProblem]:
+    """Values that cannot work in ``command``, in the order of the schema's sections.
+
+    Relations between values are looked at once every single value is sound, so that no problem follows from another.
+    """
+    problems = list(bound_problems(settings))
+    if problems or isinstance(settings, ExportSettings):
+        return problems
+    return [
+        *_stage(settings, command),
+        *parallelism.problems(settings, command),
+        *_device(settings),
+        *_lengths(settings, command),
+        *_optimizer(settings, command),
+        *_needed(settings, command),
+    ]
+
+
+def file_problems(settings: Settings | ExportSettings, command: str) -> list[SettingsProblem]:
+    """Inputs of ``command`` that are missing, with the nearest name in the same folder where there is one."""
+    problems: list[SettingsProblem] = []
+    for key, path, kind in _inputs(settings, command):
+        found = Path(path)
+        if kind == "file" and found.is_file() or kind == "folder" and found.is_dir():
+            continue
+        if kind == "checkpoint" and found.exists():
+            continue
+        what = {"checkpoint": "a .nemo file or folder"}.get(kind, f"a {kind}")
+        state = "another kind of thing" if found.exists() else "nothing there"
+        problems.append(SettingsProblem(key, f"{path}: {state}", what, _other_path(key, found)))
+    return problems
+
+
+def _inputs(settings: Settings | ExportSettings, command: str) -> Iterator[tuple[str, str, str]]:
+    if isinstance(settings, ExportSettings):
+        yield "checkpoint", settings.checkpoint, "checkpoint"
+        return
+    hugging_face = command == "evaluate" and settings.evaluation.engine == "hf"
+    if command in (*TRAINING, "calibrate"):
+        yield "data.train", settings.data.train, "file"
+    if command == "sft":
+        yield "data.validation", settings.data.validation, "file"
+    if command in (*TRAINING, "calibrate", "evaluate") and not hugging_face:
+        yield "model.tokenizer", settings.model.tokenizer, "folder"
+    if command in (*TRAINING, "calibrate") and settings.model.restore_from is not None:
+        yield "model.restore_from", settings.model.restore_from, "checkpoint"
+    if command == "curriculum" and settings.curriculum.initial_model is not None:
+        yield "curriculum.initial_model", settings.curriculum.initial_model, "checkpoint"
+    if command == "evaluate":
+        yield "benchmark.path", settings.benchmark.path, "file"
+        if settings.evaluation.checkpoint is not None:
+            kind = "folder" if hugging_face else "checkpoint"
+            yield "evaluation.checkpoint", settings.evaluation.checkpoint, kind
+
+
+def _other_path(key: str, path: Path) -> str:
+    if path.exists():
+        return f"{key}=PATH of the right kind"
+    parent = path.parent
+    if not parent.is_dir():
+        existing = next((folder for folder in parent.parents if folder.is_dir()), Path("."))
+        missing = parent.relative_to(existing).parts[0]
+        return f"{key}=PATH; the folder {existing / missing} is missing too" + _data_hint(key)
+    names = [entry.name for entry in parent.iterdir()]
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f"{key}={parent / near[0]}" if near else f"{key}=PATH" + _data_hint(key)
+
+
+def _data_hint(key: str) -> str:
+    return "; data.directory=FOLDER moves all data files" if key.startswith(("data.", "benchmark.")) else ""
+
+
+def _stage(settings: Settings, command: str) -> Iterator[SettingsProblem]:
+    kind = settings.stage.kind
+    wanted = {"sft": "sft", "grpo": "grpo", "calibrate": "grpo"}.get(command)
+    if wanted is not None and kind != wanted:
+        other = f"python -m recipes.run_{kind} stage={settings.stage.name}"
+        fix = f"stage={'sft' if wanted == 'sft' else 'math1'}, or {other}"
+        yield SettingsProblem("stage", f"{settings.stage.name} of kind {kind}", f"a stage of kind {wanted}", fix)
+
+
+def _device(settings: Settings) -> Iterator[SettingsProblem]:
+    cluster = settings.cluster
+    if cluster.accelerator != "cpu":
+        return
+    if cluster.precision != "32":
+        yield SettingsProblem(
+            "cluster.precision", cluster.precision, "32 on cluster.accelerator=cpu", "cluster.precision=32"
+        )
+    if cluster.layer_spec != "local":
+        yield SettingsProblem(
+            "cluster.layer_spec",
+            cluster.layer_spec,
+            "local on cluster.accelerator=cpu: Transformer Engine needs CUDA",
+            "cluster.layer_spec=local",
+        )
+    if cluster.fused_kernels:
+        yield SettingsProblem(
+            "cluster.fused_kernels",
+            "true",
+            "false on cluster.accelerator=cpu: the fusions need CUDA",
+            "cluster.fused_kernels=false",
+        )
+
+
+def _lengths(settings: Settings, command: str) -> Iterator[SettingsProblem]:
+    """Prompt and response together must fit the model's positions."""
+    positions = settings.model.max_position_embeddings
+    prompt = settings.data.max_prompt_length
+    budgets = []
+    if command in SAMPLING:
+        budgets.append(("grpo.max_response_length", settings.grpo.max_response_length))
+    if command == "evaluate" and settings.evaluation.engine == "megatron":
+        budgets.append(("evaluation.max_response_length", settings.evaluation.max_response_length))
+    for key, response in budgets:
+        if prompt + response <= positions:
+            continue
+        room = positions - prompt
+        fix = (
+            f"{key}={room}"
+            if room > 0
+            else f"data.max_prompt_length={positions // 4} {key}={positions - positions // 4}"
+        )
+        yield SettingsProblem(
+            key,
+            f"{response} tokens, {prompt + response} with data.max_prompt_length={prompt}",
+            f"at most model.max_position_embeddings={positions} tokens together",
+            fix,
+        )
+    if command == "sft" and settings.sft.max_sequence_length > positions:
+        yield SettingsProblem(
+            "sft.max_sequence_length",
+            f"{settings.sft.max_sequence_length} tokens",
+            f"at most model.max_position_embeddings={positions}",
+            f"sft.max_sequence_length={positions}",
+        )
+
+
+def _optimizer(settings: Settings, command: str) -> Iterator[SettingsProblem]:
+    optimizer = settings.optimizer
+    if len(optimizer.betas) != 2 or not all(0 <= beta < 1 for beta in optimizer.betas):
+        yield SettingsProblem(
+            "optimizer.betas",
+            str(list(optimizer.betas)),
+            "two numbers, each at least 0 and below 1",
+            "optimizer.betas=[0.9,0.999]",
+        )
+    if optimizer.min_learning_rate > optimizer.learning_rate:
+        yield SettingsProblem(
+            "optimizer.min_learning_rate",
+            f"{optimizer.min_learning_rate:g}",
+            f"at most optimizer.learning_rate={optimizer.learning_rate:g}",
+            f"optimizer.min_learning_rate={optimizer.learning_rate / 10:g}",
+        )
+    steps = {"sft": settings.sft.max_steps, "grpo": settings.grpo.max_steps}.get(command, -1)
+    if steps != -1 and optimizer.warmup_steps >= steps:
+        yield SettingsProblem(
+            "optimizer.warmup_steps",
+            f"{optimizer.warmup_steps} steps",
+            f"fewer than {command}.max_steps={steps}",
+            f"optimizer.warmup_steps={steps // 10}",
+        )
+
+
+def _needed(settings: Settings, command: str) -> Iterator[SettingsProblem]:
+    """Keys that may be null, but not in this command."""
+    if command == "evaluate" and settings.evaluation.checkpoint is None:
+        yield SettingsProblem(
+            "evaluation.checkpoint", "null", "the model to evaluate", "evaluation.checkpoint=FILE.nemo (or a folder)"
+        )
+    if command == "curriculum" and not settings.curriculum.stages:
+        yield SettingsProblem("curriculum.stages", "[]", "at least one stage", "curriculum=demo")
+    logging = settings.logging
+    if logging.mlflow_experiment is not None and logging.mlflow_tracking_uri is None:
+        yield SettingsProblem(
+            "logging.mlflow_tracking_uri",
+            "null",
+            "an address, because logging.mlflow_experiment is set",
+            "logging.mlflow_tracking_uri=file:runs/mlflow",
+        )

@@ -1,0 +1,124 @@
+"""The commands that share one configuration: what each presets, leaves unread and shows in its help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recipes.settings.schema import ExportSettings, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One entry point."""
+
+    name: str
+    module: str
+    """What ``python -m`` runs."""
+    preset: tuple[str, ...] = ()
+    """Overrides below the user's own."""
+    unread: tuple[str, ...] = ()
+    """Keys that may stay unset: the command does not read them, and finds null there."""
+    main_keys: tuple[str, ...] = ()
+    """The keys that its help explains."""
+    examples: tuple[str, ...] = ()
+    """Overrides worth showing, without the program's name."""
+    root: str = "recipe"
+    """Root file in ``conf/``."""
+    schema: type = Settings
+
+
+_PARALLEL = ("model.tensor_model_parallel_size", "model.pipeline_model_parallel_size", "cluster.devices_per_node")
+_RUN = ("run.directory", "run.seed", "run.resume", "model.restore_from", "model.tokenizer")
+_EVALUATION = ("n", "temperature", "top_p", "max_response_length", "batch_size", "output")
+
+_COMMANDS = (
+    Command(
+        name="sft",
+        module="recipes.run_sft",
+        preset=("stage=sft",),
+        unread=("curriculum.initial_model",),
+        main_keys=(
+            "data.train",
+            "data.validation",
+            "sft.epochs",
+            "sft.global_batch_size",
+            "sft.micro_batch_size",
+            "sft.max_sequence_length",
+            "optimizer.learning_rate",
+            *_RUN,
+            *_PARALLEL,
+        ),
+        examples=("cluster=cpu sft.epochs=2", "cluster=h100 cluster.nodes=8 model.restore_from=base.nemo"),
+    ),
+    Command(
+        name="grpo",
+        module="recipes.run_grpo",
+        unread=("curriculum.initial_model",),
+        main_keys=(
+            "data.train",
+            "grpo.max_steps",
+            "grpo.prompts_per_step",
+            "grpo.rollouts_per_prompt",
+            "grpo.micro_batch_size",
+            "grpo.max_response_length",
+            "grpo.temperature",
+            "grpo.overlong_filtering",
+            "grpo.token_normalization",
+            "optimizer.learning_rate",
+            *_RUN,
+            *_PARALLEL,
+        ),
+        examples=(
+            "stage=math2 cluster=cpu model.tensor_model_parallel_size=2 grpo.temperature=0.85",
+            "stage=math1 cluster=h100 cluster.nodes=16 model.restore_from=runs/sft/final.nemo",
+        ),
+    ),
+    Command(
+        name="curriculum",
+        module="recipes.run_curriculum",
+        preset=("curriculum=demo",),
+        unread=("model.restore_from",),
+        main_keys=("curriculum.stages", "curriculum.initial_model", "data.directory", "run.seed"),
+        examples=(
+            "curriculum=demo cluster=cpu",
+            "curriculum=acereason_1_1 cluster=h100 curriculum.initial_model=q.nemo",
+        ),
+    ),
+    Command(
+        name="evaluate",
+        module="evaluation.run",
+        unread=("model.restore_from", "curriculum.initial_model"),
+        main_keys=(
+            "evaluation.checkpoint",
+            "evaluation.engine",
+            *(f"evaluation.{name}" for name in _EVALUATION),
+            "benchmark.path",
+            "model.tokenizer",
+        ),
+        examples=("evaluation.checkpoint=runs/demo/math4/final.nemo benchmark=tiny_math evaluation.n=8",),
+    ),
+    Command(
+        name="calibrate",
+        module="recipes.calibrate_temperature",
+        unread=("curriculum.initial_model",),
+        main_keys=("data.train", "grpo.max_response_length", "rollouts.batch_size", *_RUN),
+        examples=("stage=math1 cluster=cpu model.restore_from=runs/demo/sft/final.nemo",),
+    ),
+    Command(
+        name="import",
+        module="recipes.import_hf",
+        unread=("model.restore_from", "curriculum.initial_model"),
+        main_keys=("model.rope_theta", "model.max_position_embeddings", *_PARALLEL),
+        examples=("model=qwen2_5_math_7b",),
+    ),
+    Command(
+        name="export",
+        module="recipes.export",
+        main_keys=("checkpoint", "format", "output"),
+        examples=("checkpoint=runs/demo/math4/final.nemo format=hf output=exported",),
+        root="export",
+        schema=ExportSettings,
+    ),
+)
+
+COMMANDS: dict[str, Command] = {command.name: command for command in _COMMANDS}

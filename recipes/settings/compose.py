@@ -1,0 +1,149 @@
+"""From a command line to typed settings: Hydra lays the files of ``conf/`` over each other, the schema has the last word."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NoReturn, overload
+
+import yaml
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from recipes.settings.bounds import value_of
+from recipes.settings.checks import file_problems, value_problems
+from recipes.settings.commands import COMMANDS, Command
+from recipes.settings.errors import SettingsError, SettingsProblem
+from recipes.settings.fields import fields_of
+from recipes.settings.help_page import help_page
+from recipes.settings.overrides import group_options, sort_overrides
+from recipes.settings.plan import launch_problems, plan
+from recipes.settings.schema import ExportSettings, Settings
+from recipes.settings.typed import CONF, build, typed_values
+
+SettingsCommand = Literal["sft", "grpo", "curriculum", "evaluate", "calibrate", "import"]
+
+OmegaConf.register_new_resolver("product", lambda *factors: math.prod(map(int, factors)), replace=True)
+
+
+@overload
+def compose(command: SettingsCommand, overrides: Sequence[str] = ()) -> Settings: ...
+@overload
+def compose(command: Literal["export"], overrides: Sequence[str] = ()) -> ExportSettings: ...
+def compose(command: str, overrides: Sequence[str] = ()) -> Settings | ExportSettings:
+    """Composes the configuration of a command. Looks neither at the values' sense nor at the disk (``checks``).
+
+    Args:
+        command: one of ``COMMANDS``.
+        overrides: Hydra overrides, later ones win, for instance ``["stage=math2", "grpo.temperature=0.85"]``.
+
+    Raises:
+        SettingsError: unknown keys and options, values of another type, keys without a value: all that there are.
+    """
+    entry = COMMANDS[command]
+    accepted, problems = sort_overrides(overrides, entry.schema, _options(entry))
+    given = {word.partition("=")[0] for word in accepted}
+    values, more = typed_values(_lay_over(entry, accepted), entry.schema, entry.unread, given)
+    if problems or more:
+        raise SettingsError([*problems, *more])
+    settings = build(entry.schema, values)
+    assert isinstance(settings, Settings | ExportSettings)
+    return settings
+
+
+@overload
+def settings_from_command_line(
+    command: SettingsCommand, description: str, argv: Sequence[str] | None = None, *, require_files: bool = True
+) -> Settings: ...
+@overload
+def settings_from_command_line(
+    command: Literal["export"], description: str, argv: Sequence[str] | None = None, *, require_files: bool = True
+) -> ExportSettings: ...
+def settings_from_command_line(
+    command: Any, description: str, argv: Sequence[str] | None = None, *, require_files: bool = True
+) -> Settings | ExportSettings:
+    """What every entry point calls first: the checked settings, or help, a dry run or the errors, and then the end.
+
+    ``--help`` explains the command with the defaults that the other words give. ``--dry-run`` prints the resolved
+    configuration as YAML with the plan as comments. Both exit with 0, an error exits with 2. Of several ranks the first
+    one prints.
+
+    Args:
+        command: one of ``COMMANDS``.
+        description: what the command does, for its help.
+        argv: words after the program's name; None takes those of the process.
+        require_files: whether the files that the command reads must exist already.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    overrides = [word for word in words if word not in ("--help", "-h", "--dry-run")]
+    dry_run = "--dry-run" in words
+    try:
+        if "--help" in words or "-h" in words:
+            _print_and_exit(_help(COMMANDS[command], description, overrides))
+        settings: Settings | ExportSettings = compose(command, overrides)
+        problems = [*value_problems(settings, command), *launch_problems(settings, command, os.environ)]
+        missing = file_problems(settings, command)
+        if require_files and not dry_run:
+            problems += missing
+        if problems:
+            raise SettingsError(problems)
+    except SettingsError as error:
+        if _first_rank():
+            print(f"python -m {COMMANDS[command].module}: {error}\n(--help explains the keys)", file=sys.stderr)
+        raise SystemExit(2) from None
+    if dry_run:
+        _print_and_exit(
+            to_yaml(settings) + "\n".join(f"# {line}".rstrip() for line in plan(settings, command, missing))
+        )
+    return settings
+
+
+def to_yaml(settings: Settings | ExportSettings) -> str:
+    """The settings as YAML, in the order of the schema, resolved; ends with a newline."""
+    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(settings)))
+
+
+def flatten(settings: Settings | ExportSettings) -> dict[str, Any]:
+    """Dotted key -> value, in the order of the schema; lists stay lists."""
+    return {key: value_of(settings, key) for key in fields_of(type(settings))}
+
+
+def _options(entry: Command) -> Mapping[str, Sequence[str]]:
+    return group_options(CONF) if entry.schema is Settings else {}
+
+
+def _lay_over(entry: Command, overrides: Sequence[str]) -> DictConfig:
+    """The files of ``conf/`` and the overrides as one untyped tree, references unresolved."""
+    if not CONF.is_dir():
+        fix = "run from a checkout of the project (pip install -e .)"
+        raise SettingsError([SettingsProblem("conf", f"no folder {CONF}", "the project's configuration files", fix)])
+    try:
+        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+            return hydra_compose(entry.root, [*entry.preset, *overrides])
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        reason = " ".join(f"{error} {error.__cause__ or ''}".split())
+        problem = SettingsProblem("conf", reason, "files that compose", "correct the file or the override named there")
+        raise SettingsError([problem]) from error
+
+
+def _help(entry: Command, description: str, overrides: Sequence[str]) -> str:
+    options = _options(entry)
+    accepted, _ = sort_overrides(overrides, entry.schema, options)
+    values, _ = typed_values(_lay_over(entry, accepted), entry.schema, entry.unread)
+    return help_page(entry, description, values, options)
+
+
+def _first_rank() -> bool:
+    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) == 0
+
+
+def _print_and_exit(text: str) -> NoReturn:
+    if _first_rank():
+        print(text)
+    raise SystemExit(0)

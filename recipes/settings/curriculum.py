@@ -1,0 +1,93 @@
+"""A curriculum as the commands of its stages, each composed and checked before the first one starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from recipes.settings.checks import value_problems
+from recipes.settings.commands import COMMANDS
+from recipes.settings.compose import SettingsCommand, compose
+from recipes.settings.errors import SettingsError, SettingsProblem
+from recipes.settings.overrides import group_options, nearest
+from recipes.settings.schema import Settings
+from recipes.settings.typed import CONF
+
+
+@dataclass(frozen=True, slots=True)
+class StageCommand:
+    """One stage of a curriculum, ready to start once its first weights are known.
+
+    Example: ``python -m {module} {overrides} model.restore_from=CHECKPOINT``.
+    """
+
+    name: str
+    command: SettingsCommand
+    """``sft`` or ``grpo``."""
+    overrides: tuple[str, ...]
+    """Words of its command line, without ``model.restore_from``."""
+    settings: Settings
+    """As composed from them; ``model.restore_from`` is None."""
+
+    @property
+    def module(self) -> str:
+        """What ``python -m`` runs."""
+        return COMMANDS[self.command].module
+
+
+def stage_commands(overrides: Sequence[str]) -> list[StageCommand]:
+    """The stages of the curriculum that ``overrides`` choose, in order.
+
+    Args:
+        overrides: the words of ``python -m recipes.run_curriculum``, flags removed; each stage gets them all, so
+            ``grpo.max_steps=2`` shortens every RL stage.
+
+    Raises:
+        SettingsError: everything that is wrong in any stage; a stage's own problems name the stage.
+    """
+    settings = compose("curriculum", overrides)
+    stages = settings.curriculum.stages
+    problems = [*_misplaced(overrides), *_unknown_stages(stages)]
+    if problems:
+        raise SettingsError(problems)
+    commands: list[StageCommand] = []
+    found: dict[tuple[str, str], SettingsProblem] = {}
+    for stage in stages:
+        words = (*COMMANDS["curriculum"].preset, *overrides, f"stage={stage}")
+        command: SettingsCommand = "sft" if OmegaConf.load(_file(stage)).stage.kind == "sft" else "grpo"
+        composed = compose(command, [*words, "model.restore_from=null"])
+        for problem in value_problems(composed, command):
+            found.setdefault((problem.key, problem.found), replace(problem, key=f"{problem.key} (stage {stage})"))
+        commands.append(StageCommand(stage, command, words, composed))
+    if found:
+        raise SettingsError(list(found.values()))
+    return commands
+
+
+def _file(stage: str) -> Path:
+    return CONF / "stage" / f"{stage}.yaml"
+
+
+def _misplaced(overrides: Sequence[str]) -> Iterator[SettingsProblem]:
+    """Words that one stage understands and a whole curriculum sets itself."""
+    instead = {"stage": "curriculum.stages=[{}]", "model.restore_from": "curriculum.initial_model={}"}
+    for word in overrides:
+        key, _, value = word.partition("=")
+        if key in instead:
+            yield SettingsProblem(
+                key, word, "nothing: the curriculum gives it to each stage", instead[key].format(value)
+            )
+
+
+def _unknown_stages(stages: Sequence[str]) -> Iterator[SettingsProblem]:
+    known = group_options(CONF)["stage"]
+    if not stages:
+        yield SettingsProblem("curriculum.stages", "[]", "at least one stage", "curriculum=demo")
+    for stage in stages:
+        if stage not in known:
+            better = [(nearest(name, known) or [known[0]])[0] if name not in known else name for name in stages]
+            fix = f"curriculum.stages=[{','.join(better)}]"
+            yield SettingsProblem("curriculum.stages", f"{stage}, no such stage", f"among {', '.join(known)}", fix)

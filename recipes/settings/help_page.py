@@ -1,0 +1,89 @@
+"""``--help``: what a command does, what can be chosen, and the keys that matter with their present values."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recipes.settings.commands import Command
+from recipes.settings.fields import fields_of
+
+_WIDTH = 110
+
+_GROUP_MEANING = {
+    "stage": "the paper's stages, small diffs of conf/base",
+    "model": "architecture and weights; the cluster names the default",
+    "cluster": "the machine: devices, precision, kernels",
+    "scale": "what a small model changes in a stage; follows model and stage by itself",
+    "benchmark": "held-out problems",
+    "curriculum": "an order of stages and the run's folder",
+}
+
+
+def help_page(
+    command: Command, description: str, values: Mapping[str, Any], options: Mapping[str, Sequence[str]]
+) -> str:
+    """The text of ``--help``.
+
+    Args:
+        command: whose keys and examples are shown.
+        description: what the command does.
+        values: dotted key -> present value; a key without a value is shown as one to give.
+        options: group -> its options; a star marks the one in use.
+    """
+    program = f"python -m {command.module}"
+    groups = " [GROUP=OPTION ...]" if options else ""
+    parts = [textwrap.fill(" ".join(description.split()), _WIDTH), ""]
+    parts += [f"Usage: {program}{groups} [KEY=VALUE ...] [--dry-run] [--help]", ""]
+    if options:
+        parts += ["Groups (files of conf/GROUP; * is in use)", *_groups(values, options), ""]
+    parts += ["Keys used most, with their present values", *_keys(command, values), ""]
+    parts += ["Examples", *(f"  {program} {example}" for example in command.examples), ""]
+    parts += [
+        "--dry-run prints every key with its value as YAML, and the plan, and starts nothing.",
+        "Words follow Hydra's grammar: null empties a key, [a,b] is a list, and a value with '=', ',' or brackets is",
+        "quoted twice, as in 'data.train=\"a=b.jsonl\"'. conf/base explains every key with its unit and its source.",
+    ]
+    return "\n".join(parts)
+
+
+def _groups(values: Mapping[str, Any], options: Mapping[str, Sequence[str]]) -> list[str]:
+    lines = []
+    for group, names in options.items():
+        used = (
+            f"{values.get('model.name')}/{values.get('stage.name')}"
+            if group == "scale"
+            else values.get(f"{group}.name")
+        )
+        names = [name for name in names if group != "scale" or name.startswith(f"{values.get('model.name')}/")]
+        marked = "  ".join(f"{name}*" if name == used else name for name in names)
+        lines += [f"  {group:<11}{_GROUP_MEANING[group]}"]
+        lines += textwrap.wrap(
+            marked or "(none for this model: the paper's values)",
+            _WIDTH,
+            initial_indent=" " * 13,
+            subsequent_indent=" " * 13,
+        )
+    return lines
+
+
+def _keys(command: Command, values: Mapping[str, Any]) -> list[str]:
+    fields = fields_of(command.schema)
+    lines = []
+    for key in command.main_keys:
+        field = fields[key]
+        value = _shown(values[key]) if key in values else "(give one)"
+        lines.append(f"  {key}={value}  [{field.type_name}]")
+        lines += textwrap.wrap(field.doc, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return lines
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ",".join(map(str, value)) + "]"
+    return str(value)

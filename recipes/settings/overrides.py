@@ -1,0 +1,135 @@
+"""The words of a command line: which are sound, and what the others should have been."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
+
+from recipes.settings.errors import SettingsProblem
+from recipes.settings.fields import fields_of, sections_of
+
+FLAGS = ("--help", "--dry-run")
+GROUPS = ("stage", "model", "cluster", "scale", "benchmark", "curriculum")
+
+
+def group_options(conf: Path) -> dict[str, tuple[str, ...]]:
+    """Group -> names of its files below ``conf``, nested ones with a slash (``tiny/math1``)."""
+    options: dict[str, tuple[str, ...]] = {}
+    for group in GROUPS:
+        files = (path.relative_to(conf / group).with_suffix("") for path in (conf / group).rglob("*.yaml"))
+        options[group] = tuple(sorted(name.as_posix() for name in files))
+    return options
+
+
+def nearest(word: str, candidates: Collection[str]) -> list[str]:
+    """At most three candidates that the word was probably meant to be, best first.
+
+    A key whose last part is right but whose section is wrong or absent counts as near, whatever its spelling distance.
+    """
+    leaf = word.rpartition(".")[2]
+    same_leaf = [candidate for candidate in candidates if candidate.rpartition(".")[2] == leaf]
+    same_leaf.sort(key=lambda candidate: -difflib.SequenceMatcher(None, word, candidate).ratio())
+    close = difflib.get_close_matches(word, candidates, n=3, cutoff=0.7)
+    leaves = {candidate.rpartition(".")[2]: candidate for candidate in candidates}
+    close_leaf = [leaves[name] for name in difflib.get_close_matches(leaf, leaves, n=2, cutoff=0.75)]
+    return list(dict.fromkeys([*same_leaf, *close, *close_leaf]))[:3]
+
+
+def sort_overrides(
+    overrides: Sequence[str], schema: type, options: Mapping[str, Sequence[str]]
+) -> tuple[list[str], list[SettingsProblem]]:
+    """Splits overrides into those that Hydra may have and the problems of the rest.
+
+    Args:
+        overrides: words of the command line, for instance ``grpo.temperature=0.85``.
+        schema: the dataclass whose dotted keys exist.
+        options: group -> its options; empty for a command without groups.
+    """
+    accepted: list[str] = []
+    problems: list[SettingsProblem] = []
+    parser = OverridesParser.create()
+    for text in overrides:
+        try:
+            override = parser.parse_override(text)
+        except HydraException as error:
+            problems.append(_unreadable(text, str(error).partition("\n")[0], schema, options))
+            continue
+        problem = _problem(text, override, schema, options)
+        if problem is None:
+            accepted.append(text)
+        else:
+            problems.append(problem)
+    return accepted, problems
+
+
+def _problem(
+    text: str, override: Override, schema: type, options: Mapping[str, Sequence[str]]
+) -> SettingsProblem | None:
+    key = override.key_or_group if override.package is None else f"{override.key_or_group}@{override.package}"
+    value = text.partition("=")[2]
+    if key in options:
+        changed = override.type is OverrideType.CHANGE and not override.is_sweep_override()
+        choice = override.value() if changed else None
+        return None if choice in options[key] else _unknown_option(key, text, options[key])
+    if key not in fields_of(schema):
+        return _unknown_key(key, value, schema, options)
+    if override.type is OverrideType.DEL:
+        return SettingsProblem(key, text, "KEY=VALUE: a key cannot be removed", f"{key}=VALUE, or leave the word out")
+    if override.type is not OverrideType.CHANGE:
+        return SettingsProblem(key, text, "KEY=VALUE: every key exists already", f"{key}={value}")
+    if override.is_sweep_override():
+        kind = fields_of(schema)[key].type_name
+        first = value.partition(",")[0]
+        fix = (
+            f"{key}=[{value}]" if kind.startswith("list") else quoted(key, value) if "str" in kind else f"{key}={first}"
+        )
+        return SettingsProblem(key, text, f"{kind}: a comma or a function outside quotes means a sweep", fix)
+    return None
+
+
+def _unknown_option(group: str, text: str, options: Sequence[str]) -> SettingsProblem:
+    choices = [name for name in options if "/" not in name] or list(options)
+    value = text.partition("=")[2].partition(",")[0]
+    near = nearest(value, options) or choices[:1]
+    return SettingsProblem(group, f"{text}, no such option", f"one of {', '.join(choices)}", f"{group}={near[0]}")
+
+
+def _unknown_key(key: str, value: str, schema: type, options: Mapping[str, Sequence[str]]) -> SettingsProblem:
+    sections = sections_of(schema)
+    if key in sections:
+        inside = [name for name in fields_of(schema) if name.startswith(f"{key}.")]
+        return SettingsProblem(
+            key, f"{key}={value}, a section and no key", f"one of {', '.join(inside)}", f"{inside[0]}=VALUE"
+        )
+    near = nearest(key, [*fields_of(schema), *options])
+    if not near:
+        known = [f"{name}.*" for name in sections] or list(fields_of(schema))
+        return SettingsProblem(
+            key, f"{key}={value}, no such key", f"one of {', '.join(known)}", "--help lists the keys"
+        )
+    expected = f"the nearest right one is {' or '.join(near)}"
+    return SettingsProblem(key, f"{key}={value}, no such key", expected, f"{near[0]}={value or 'VALUE'}")
+
+
+def _unreadable(text: str, reason: str, schema: type, options: Mapping[str, Sequence[str]]) -> SettingsProblem:
+    key, equals, value = text.partition("=")
+    if text.startswith("-"):
+        near = difflib.get_close_matches(text, FLAGS, n=1, cutoff=0.3) or FLAGS
+        return SettingsProblem(text, "an unknown flag", f"{' or '.join(FLAGS)}, or KEY=VALUE", " or ".join(near))
+    if not equals:
+        keys = [*options, *fields_of(schema)]
+        name = key if key in keys else (nearest(key, keys) or ["KEY"])[0]
+        return SettingsProblem(text, f"{text!r} without a value", "KEY=VALUE", f"{name}=VALUE")
+    return SettingsProblem(key, f"{text} ({reason})", "a value that Hydra can read", f"quoted: {quoted(key, value)}")
+
+
+def quoted(key: str, value: str) -> str:
+    """The override as typed in a shell so that Hydra takes the value as one string."""
+    escaped = value.replace('"', '\\"')
+    return shlex.quote(f'{key}="{escaped}"')

@@ -1,0 +1,147 @@
+"""``--dry-run``: what a run with these settings would do, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from recipes.settings.commands import COMMANDS
+from recipes.settings.errors import SettingsProblem
+from recipes.settings.parallelism import data_parallel_size, world_size
+from recipes.settings.schema import ExportSettings, ModelSettings, Settings
+
+_COUNTED_BYTES = 2**28
+"""A larger file of demonstrations is not read for the plan (256 MiB takes about a second)."""
+
+
+def plan(settings: Settings | ExportSettings, command: str, missing: Sequence[SettingsProblem] = ()) -> list[str]:
+    """The plan in lines: ranks, batch arithmetic, steps, tokens, where from and where to, and the missing files."""
+    rows = [("command", f"python -m {COMMANDS[command].module}")]
+    if isinstance(settings, ExportSettings):
+        rows += [("reads", settings.checkpoint), ("writes", f"{settings.output} ({settings.format})")]
+    else:
+        rows += _common(settings)
+        rows += {
+            "sft": _sft,
+            "grpo": _grpo,
+            "calibrate": _calibrate,
+            "evaluate": _evaluate,
+            "curriculum": _curriculum,
+        }.get(command, _nothing)(settings)
+    rows += [("missing", f"{problem.key}: {problem.found}; {problem.fix}") for problem in missing]
+    return [f"{name:<10}{text}" for name, text in rows]
+
+
+def launch_problems(
+    settings: Settings | ExportSettings, command: str, environ: Mapping[str, str]
+) -> list[SettingsProblem]:
+    """A launcher (torchrun, srun) that started another number of ranks than the settings describe."""
+    launched = environ.get("WORLD_SIZE", "")
+    if isinstance(settings, ExportSettings) or command not in ("sft", "grpo") or not launched.isdigit():
+        return []
+    ranks = world_size(settings)
+    if int(launched) == ranks:
+        return []
+    nodes = settings.cluster.nodes
+    fix = f"launch {ranks} processes"
+    if int(launched) % nodes == 0:
+        fix += f", or cluster.devices_per_node={int(launched) // nodes}"
+    expected = f"{ranks} (cluster.nodes={nodes} x cluster.devices_per_node={settings.cluster.devices_per_node})"
+    return [SettingsProblem("cluster.devices_per_node", f"{launched} processes (WORLD_SIZE)", expected, fix)]
+
+
+def parameters(model: ModelSettings) -> int:
+    """Weights of the model, embedding padding included (7,615,616,512 for Qwen2.5-Math-7B)."""
+    hidden, heads, groups = model.hidden_size, model.num_attention_heads, model.num_query_groups
+    qkv_channels = hidden // heads * (heads + 2 * groups)
+    attention = hidden * qkv_channels + hidden * hidden + (qkv_channels if model.architecture == "qwen2" else 0)
+    layer = attention + 3 * hidden * model.ffn_hidden_size + 2 * hidden
+    embeddings = hidden * model.vocab_size * (1 if model.tie_word_embeddings else 2)
+    return model.num_layers * layer + embeddings + hidden
+
+
+Rows = Iterator[tuple[str, str]]
+
+
+def _common(settings: Settings) -> Rows:
+    model, cluster = settings.model, settings.cluster
+    weights = model.restore_from or "random weights"
+    yield "model", f"{model.name}, {parameters(model):,} parameters, from {weights}"
+    tensor, pipeline = model.tensor_model_parallel_size, model.pipeline_model_parallel_size
+    processes = f"{cluster.nodes} x {cluster.devices_per_node} {cluster.accelerator} processes"
+    cut = f"tensor {tensor} x pipeline {pipeline} x data {data_parallel_size(settings)}"
+    yield "ranks", f"{world_size(settings)} = {processes} = {cut}"
+
+
+def _saves(settings: Settings) -> str:
+    return f"a checkpoint every {settings.checkpoint.save_every_steps}, the newest {settings.checkpoint.keep} stay"
+
+
+def _sft(settings: Settings) -> Rows:
+    sft = settings.sft
+    copies = data_parallel_size(settings)
+    micro_batches = sft.global_batch_size // copies // sft.micro_batch_size
+    yield "stage", f"{settings.stage.name}, {settings.data.train}"
+    steps = f"{sft.epochs} epochs"
+    rows = _rows(Path(settings.data.train))
+    if rows is not None:
+        count = rows // sft.global_batch_size * sft.epochs
+        count = min(count, sft.max_steps) if sft.max_steps != -1 else count
+        steps += f" x {rows:,} demonstrations / {sft.global_batch_size} = {count:,} steps"
+    elif sft.max_steps != -1:
+        steps += f", at most {sft.max_steps:,} steps"
+    yield "steps", steps
+    cut = f"{copies} data-parallel x {micro_batches} micro-batches x {sft.micro_batch_size}"
+    yield "batch", f"{sft.global_batch_size} demonstrations = {cut}"
+    yield "tokens", f"at most {sft.global_batch_size * sft.max_sequence_length:,} a step"
+    yield "writes", f"{settings.run.directory}, {_saves(settings)}"
+
+
+def _grpo(settings: Settings) -> Rows:
+    grpo = settings.grpo
+    rollouts = grpo.prompts_per_step * grpo.rollouts_per_prompt
+    copies = data_parallel_size(settings)
+    sampled = rollouts * grpo.max_response_length
+    yield "stage", f"{settings.stage.name}, {settings.data.train}"
+    yield "steps", f"{grpo.max_steps:,} steps, {grpo.max_steps * grpo.prompts_per_step:,} prompts in all"
+    yield "rollouts", f"{grpo.prompts_per_step} prompts x {grpo.rollouts_per_prompt} = {rollouts:,} a step, one update"
+    micro_batches = rollouts // copies // grpo.micro_batch_size
+    cut = f"{copies} data-parallel x {micro_batches} micro-batches x {grpo.micro_batch_size}"
+    yield "batch", f"{rollouts:,} rollouts = {cut}"
+    prompts = rollouts * settings.data.max_prompt_length
+    yield "tokens", f"at most {sampled:,} sampled a step, {sampled + prompts:,} trained with their prompts"
+    yield "writes", f"{settings.run.directory}, {_saves(settings)}"
+
+
+def _calibrate(settings: Settings) -> Rows:
+    yield "reads", settings.data.train
+    yield "tokens", f"at most {settings.grpo.max_response_length:,} a rollout"
+
+
+def _evaluate(settings: Settings) -> Rows:
+    evaluation, benchmark = settings.evaluation, settings.benchmark
+    samples = f"{evaluation.n} samples a problem"
+    rows = _rows(Path(benchmark.path))
+    if rows is not None:
+        samples += f" x {rows:,} problems = {rows * evaluation.n:,}"
+    yield "evaluates", f"{evaluation.checkpoint} with the {evaluation.engine} engine"
+    yield "benchmark", f"{benchmark.name}, {benchmark.path}"
+    yield "samples", f"{samples}, at most {evaluation.max_response_length:,} tokens each"
+    yield "writes", evaluation.output
+
+
+def _curriculum(settings: Settings) -> Rows:
+    yield "stages", " -> ".join(settings.curriculum.stages)
+    yield "starts", f"from {settings.curriculum.initial_model or 'random weights'}"
+
+
+def _nothing(settings: Settings) -> Rows:
+    yield from ()
+
+
+def _rows(path: Path) -> int | None:
+    """Lines of a JSONL file that are not blank; None where it is absent or large."""
+    if not path.is_file() or path.stat().st_size > _COUNTED_BYTES:
+        return None
+    with path.open("rb") as lines:
+        return sum(1 for line in lines if line.strip())
