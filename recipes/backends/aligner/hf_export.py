@@ -1,0 +1,181 @@
+"""``.nemo`` -> Hugging Face folder: streamed, one process, no model in memory, no GPU.
+
+The dtype of the weights stays what it is in the ``.nemo``. What the training changed (rotary base, positions) comes from
+NeMo's configuration; everything else in ``config.json``, the tokenizer, its chat template and ``generation_config.json``
+come from the side files that the ``.nemo`` carries.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+from tqdm import tqdm
+
+from recipes.backends.aligner.nemo_config import ARCHITECTURE_KEYS
+from recipes.backends.aligner.nemo_file import CONFIG_NAME as NEMO_CONFIG_NAME
+from recipes.backends.aligner.nemo_file import HF_NAME, WEIGHTS_NAME, copy_hf_assets, unpacked
+from recipes.backends.aligner.torch_dist import WeightsReader
+from recipes.checkpoints.hf_config import CONFIG_NAME, Architecture, ConversionError, config_of, read_config
+from recipes.checkpoints.hf_names import hf_shapes, parameters, split
+from recipes.checkpoints.safetensors_folder import DTYPES, MAX_SHARD_BYTES, TensorPlan, write_sharded
+
+GENERATION_CONFIG_NAME = "generation_config.json"
+MARKER_NAME = "export.json"
+"""Tells a folder that this command wrote, and may replace, from one that it must not touch."""
+
+_VOCABULARY_KEYS = ("embedding.word_embeddings.weight", "output_layer.weight")
+
+
+def export_hf(checkpoint: Path, output: Path, max_shard_bytes: int = MAX_SHARD_BYTES) -> None:
+    """Convert a checkpoint written under any tensor and pipeline parallel size; ``output`` appears by one rename.
+
+    Peak memory is a few times the largest tensor, whatever the size of the model.
+
+    Args:
+        checkpoint: a ``.nemo`` file or folder.
+        output: folder to write; one that this command wrote before is replaced, any other non-empty one refused.
+        max_shard_bytes: size of a safetensors file.
+
+    Raises:
+        ConversionError: ``output`` is somebody else's, or the weights do not fit the configuration.
+        CheckpointMismatch: ``checkpoint`` is no ``.nemo``.
+    """
+    require_writable(output)
+    with unpacked(checkpoint) as folder:
+        nemo_config = OmegaConf.load(folder / NEMO_CONFIG_NAME)
+        architecture = architecture_of_nemo(nemo_config, checkpoint)
+        reader = WeightsReader(folder / WEIGHTS_NAME)
+        dtype = _check(reader, architecture, checkpoint)
+
+        output.parent.mkdir(parents=True, exist_ok=True)
+        staging = output.parent / f".{output.name}.partial"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        if (folder / HF_NAME).is_dir():
+            copy_hf_assets(folder / HF_NAME, staging)
+        base = read_config(staging) if (staging / CONFIG_NAME).is_file() else {}
+        config = config_of(architecture, str(dtype).removeprefix("torch."), base)
+        _write_json(staging / CONFIG_NAME, config)
+        _complete_generation_config(staging, config)
+        plan = [TensorPlan(name, shape) for name, shape in hf_shapes(architecture).items()]
+        with tqdm(total=len(plan), desc=f"exporting {checkpoint.name}", unit="tensor") as progress:
+            write_sharded(staging, plan, _tensors(reader, architecture, progress), dtype, max_shard_bytes)
+    _write_json(staging / MARKER_NAME, {"written_by": "python -m recipes.export", "checkpoint": str(checkpoint)})
+    _replace(staging, output)
+
+
+def require_writable(output: Path) -> None:
+    """Refuse an output that this command did not write.
+
+    Raises:
+        ConversionError: ``output`` is a file, or a folder with files and without the marker of this command.
+    """
+    if output.is_file():
+        raise ConversionError(f"{output}: is a file; expected the name of a folder")
+    if output.is_dir() and any(output.iterdir()) and not (output / MARKER_NAME).is_file():
+        raise ConversionError(
+            f"{output}: this folder has files and was not written by recipes.export (no {MARKER_NAME}); "
+            "choose another output or remove it"
+        )
+
+
+def architecture_of_nemo(config: DictConfig, source: Path) -> Architecture:
+    """The architecture that NeMo's model node describes.
+
+    Raises:
+        ConversionError: keys are missing, or the model is not one that this recipe writes; every problem is listed.
+    """
+    values = {ours: config.get(nemo) for ours, nemo in ARCHITECTURE_KEYS.items()}
+    problems = [f"  {nemo}: missing" for ours, nemo in ARCHITECTURE_KEYS.items() if values[ours] is None]
+    expected = {
+        "normalization": "rmsnorm",
+        "activation": "fast-swiglu",
+        "position_embedding_type": "rope",
+        "bias": False,
+    }
+    problems += [
+        f"  {key}: {config.get(key)!r}, expected {value!r}"
+        for key, value in expected.items()
+        if config.get(key) != value
+    ]
+    if problems:
+        listing = "\n".join(problems)
+        raise ConversionError(
+            f"{source}: {NEMO_CONFIG_NAME} is not that of a Qwen2 or Llama of this recipe:\n{listing}"
+        )
+    return Architecture(
+        family="qwen2" if config.get("qkv_bias") else "llama",
+        max_position_embeddings=config.max_position_embeddings,
+        initializer_range=config.get("init_method_std", 0.02),
+        **values | {"rope_theta": float(values["rope_theta"])},
+    )
+
+
+def _check(reader: WeightsReader, architecture: Architecture, source: Path) -> torch.dtype:
+    """The one dtype of the weights, once every key is there in the right shape."""
+    expected = {}
+    for parameter in parameters(architecture):
+        stacked = () if parameter.layer is None else (architecture.num_layers,)
+        expected[parameter.checkpoint_key] = (*stacked, *parameter.shape)
+    found, problems, dtypes = reader.tensors, [], set()
+    for key, shape in expected.items():
+        if key not in found:
+            problems.append(f"  {key}: missing, expected shape {list(shape)}")
+            continue
+        size = tuple(found[key].size)
+        # Tensor parallelism pads the vocabulary to a multiple of its size; the rows beyond it are never read.
+        if size[0] < shape[0] or size[1:] != shape[1:] or (size != shape and key not in _VOCABULARY_KEYS):
+            problems.append(f"  {key}: shape {list(size)}, expected {list(shape)}")
+        dtypes.add(found[key].properties.dtype)
+    unexpected = [f"  {key}: unexpected" for key in found.keys() - expected]
+    if len(dtypes) > 1 or not dtypes <= set(DTYPES.values()):
+        problems.append(f"  dtypes {sorted(map(str, dtypes))}: expected one of {', '.join(DTYPES)} for all tensors")
+    if problems or unexpected:
+        listing = "\n".join([*problems, *sorted(unexpected)])
+        raise ConversionError(f"{source}: the weights do not fit {NEMO_CONFIG_NAME}:\n{listing}")
+    return dtypes.pop()
+
+
+def _tensors(reader: WeightsReader, architecture: Architecture, progress: tqdm) -> Iterator[tuple[str, Tensor]]:
+    for parameter in parameters(architecture):
+        tensor = reader.read(parameter.checkpoint_key, parameter.layer)[: parameter.shape[0]]
+        for (name, _), part in zip(parameter.hf_shapes, split(parameter, tensor, architecture), strict=True):
+            yield name, part
+            progress.update()
+
+
+def _complete_generation_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Without one, ``generate`` would not know where a response ends: take the ids from the tokenizer."""
+    path = folder / GENERATION_CONFIG_NAME
+    if path.is_file() or not (folder / "tokenizer_config.json").is_file():
+        return
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = {}
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        value = config.get(name)
+        ids[name] = getattr(tokenizer, name) if value is None else value
+    _write_json(path, {name: value for name, value in ids.items() if value is not None})
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _replace(staging: Path, output: Path) -> None:
+    """Put ``staging`` in the place of ``output``."""
+    old = output.parent / f".{output.name}.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if output.exists():
+        os.replace(output, old)
+    os.replace(staging, output)
+    shutil.rmtree(old, ignore_errors=True)
