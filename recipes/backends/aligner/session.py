@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from megatron.core.tensor_parallel.random import model_parallel_cuda_manual_seed
 from nemo.utils.exp_manager import exp_manager
 from nemo_aligner.utils import parallel_state
 from nemo_aligner.utils.train_script_utils import (
@@ -102,6 +103,7 @@ def open_session(
     init_distributed(trainer, model, config.model.transformer_engine)
     if keep_reference:
         model.init_policy_state_dict = retrieve_model_state_dict_in_cpu(model, megatron_amp_O2=model.megatron_amp_O2)
+    model_parallel_cuda_manual_seed(settings.run.seed)
     loggers = CustomLoggerWrapper(trainer.loggers)
     if inference_only:
         return Session(config, trainer, model, None, None, loggers)

@@ -1,0 +1,192 @@
+"""Supervised fine-tuning through NeMo-Aligner's ``GPTSFTModel`` and ``SupervisedTrainer`` (paper §3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from nemo_aligner.algorithms.supervised import SupervisedTrainer
+from nemo_aligner.data.nlp.builders import build_dataloader
+from nemo_aligner.models.nlp.gpt.gpt_sft_model import GPTSFTModel
+from nemo_aligner.utils.distributed import Timer
+from omegaconf import OmegaConf
+
+from recipes.backends.aligner.session import Session, open_session
+from recipes.checkpoints.store import CheckpointStore
+from recipes.settings.schema import Settings
+
+
+def open_sft_session(settings: Settings, *, demonstrations: int, restore_training_state: Path | None) -> Session:
+    """A session whose schedule spans every epoch over ``demonstrations`` examples."""
+    sft = settings.sft
+    steps = demonstrations // sft.global_batch_size * sft.epochs
+    session = open_session(
+        GPTSFTModel,
+        settings,
+        micro_batch_size=sft.micro_batch_size,
+        global_batch_size=sft.global_batch_size,
+        max_steps=steps if sft.max_steps < 0 else min(steps, sft.max_steps),
+        restore_training_state=restore_training_state,
+    )
+    # One micro-batch per replica, so that at most data parallel x micro - 1 held-out rows do not fill a batch.
+    session.model.cfg.data.validation_ds.global_batch_size = sft.micro_batch_size * session.data_parallel_size
+    return session
+
+
+class TokenRows(torch.utils.data.Dataset):
+    """Demonstrations as (prompt ids, response ids)."""
+
+    def __init__(self, rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> tuple[Sequence[int], Sequence[int]]:
+        return self._rows[index]
+
+
+def collate(
+    rows: Sequence[tuple[Sequence[int], Sequence[int]]], *, pad_token: int, width_multiple: int
+) -> dict[str, torch.Tensor]:
+    """Right-padded next-token batch with the loss on response tokens alone.
+
+    Args:
+        rows: (prompt, response) token ids, B of them.
+        width_multiple: S is a multiple of it.
+
+    Returns:
+        ``tokens``, ``labels``, ``position_ids`` [B, S] int64 and ``loss_mask`` [B, S] float32.
+    """
+    longest = max(len(prompt) + len(response) for prompt, response in rows) - 1
+    width = -(-longest // width_multiple) * width_multiple
+    tokens = torch.full((len(rows), width), pad_token, dtype=torch.long)
+    labels, loss_mask = tokens.clone(), torch.zeros(len(rows), width)
+    for row, (prompt, response) in enumerate(rows):
+        ids = torch.tensor([*prompt, *response])
+        tokens[row, : len(ids) - 1] = ids[:-1]
+        labels[row, : len(ids) - 1] = ids[1:]
+        loss_mask[row, len(prompt) - 1 : len(ids) - 1] = 1.0
+    positions = torch.arange(width).expand_as(tokens).contiguous()
+    return {"tokens": tokens, "labels": labels, "loss_mask": loss_mask, "position_ids": positions}
+
+
+class EpochTrainer(SupervisedTrainer):
+    """``SupervisedTrainer`` that validates at epoch ends and saves there and every ``save_every_steps``.
+
+    NeMo-Aligner couples the two intervals (a save needs a validation); here it is asked for both after every step and
+    this class decides.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        settings: Settings,
+        *,
+        train: torch.utils.data.DataLoader,
+        validation: torch.utils.data.DataLoader,
+        store: CheckpointStore,
+        record: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        """Args:
+        store: receives the checkpoints.
+        record: given one row of metrics for every update and every validation, on the main process.
+        """
+        loop = {
+            "max_epochs": settings.sft.epochs,
+            "max_steps": settings.sft.max_steps,
+            "val_check_interval": 1,
+            "save_interval": 1,
+            "limit_train_batches": 1.0,
+            "limit_val_batches": 1.0,
+            "gradient_clip_val": settings.optimizer.gradient_clip,
+        }
+        super().__init__(
+            cfg=OmegaConf.create(loop),
+            model=session.model,
+            optimizer=session.optimizer,
+            scheduler=session.scheduler,
+            train_dataloader=train,
+            val_dataloader=validation,
+            test_dataloader=None,
+            logger=_Recorder(session.loggers, record),
+            ckpt_callback=None,
+            run_timer=Timer(None),
+        )
+        self._session = session
+        self._store = store
+        self._save_every_steps = settings.checkpoint.save_every_steps
+
+    @property
+    def at_epoch_end(self) -> bool:
+        """True after the last update of an epoch and of the run."""
+        return self.step % self.num_steps_per_epoch == 0 or self.step == self.max_steps
+
+    def run_validation(self):
+        """Held-out loss, at epoch ends."""
+        return super().run_validation() if self.at_epoch_end else (0.0, {})
+
+    def save(self, extra_candidates=None, is_train_end=False) -> None:
+        """A checkpoint at epoch ends and every ``checkpoint.save_every_steps``."""
+        if not (self.at_epoch_end or self.step % self._save_every_steps == 0):
+            return
+        main = torch.distributed.get_rank() == 0
+        if main:
+            self._store.begin(self.step)
+        torch.distributed.barrier()
+        self._session.trainer.save_checkpoint(str(self._store.pending_state(self.step)))
+        torch.distributed.barrier()
+        if main:
+            self._store.commit(self.step, {"stage": "sft", **self.state_dict()})
+        torch.distributed.barrier()
+
+
+class _Recorder:
+    """NeMo's loggers, and one row a step for ``metrics.jsonl``."""
+
+    def __init__(self, loggers, record: Callable[[Mapping[str, Any]], None]) -> None:
+        self._loggers = loggers
+        self._record = record
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None, prefix: str = "") -> None:
+        if not metrics:
+            return
+        self._loggers.log_metrics(metrics, step, prefix)
+        if torch.distributed.get_rank() == 0:
+            numbers = {f"{prefix}{key}": float(value) for key, value in metrics.items()}
+            self._record({"step": step, **numbers})
+
+    def finalize(self) -> None:
+        self._loggers.finalize()
+
+
+def data_loader(
+    session: Session, rows: TokenRows, *, consumed: int, micro: int, batch: int, shuffle: bool, pad_token: int
+) -> torch.utils.data.DataLoader:
+    """NeMo-Aligner's loader: this replica's share of every global batch of ``batch`` demonstrations.
+
+    Args:
+        consumed: demonstrations that earlier updates used; the loader goes on after them.
+        shuffle: another order in every epoch, a function of ``run.seed`` and the epoch.
+    """
+    multiple = session.config.model.tensor_model_parallel_size if session.config.model.sequence_parallel else 1
+    return build_dataloader(
+        cfg=session.config,
+        dataset=rows,
+        consumed_samples=consumed,
+        mbs=micro,
+        gbs=batch,
+        drop_last=True,
+        collate_fn=lambda samples: collate(samples, pad_token=pad_token, width_multiple=multiple),
+        use_random_sampler=shuffle,
+    )
+
+
+def resume_point(store: CheckpointStore) -> tuple[Path | None, dict[str, int] | None]:
+    """Folder and trainer state of the newest complete checkpoint; (None, None) for a fresh run."""
+    latest = store.latest()
+    if latest is None:
+        return None, None
+    return latest.state, {key: int(latest.progress[key]) for key in ("step", "consumed_samples", "epoch")}

@@ -1,0 +1,66 @@
+"""First thing a command does: the right number of processes, the CPU room where there is no GPU, quiet frameworks."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from recipes.settings.schema import ClusterSettings, Settings
+
+_LAUNCHED = "RECIPE_LAUNCHED_BY"
+
+
+def start_frameworks(settings: Settings, module: str, arguments: Sequence[str]) -> None:
+    """Make this process one rank of the run; call before anything imports NeMo.
+
+    With more than one process on one machine and no launcher in sight (``torchrun`` or ``srun``), the command runs
+    itself again under ``torch.distributed.run`` and does not return.
+
+    Args:
+        module: name for ``python -m``.
+        arguments: command line after the module.
+
+    Raises:
+        SystemExit: several nodes without a launcher.
+    """
+    _launch_if_needed(settings.cluster, module, arguments)
+    _die_with_launcher()
+    if int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) != 0:
+        os.environ["TQDM_DISABLE"] = "1"
+    from recipes.backends.quiet import quiet_frameworks
+
+    quiet_frameworks(Path(settings.run.directory) / "logs" / "frameworks.log")
+    import torch
+
+    if settings.cluster.threads_per_process > 0:
+        torch.set_num_threads(settings.cluster.threads_per_process)
+    if settings.cluster.accelerator == "cpu":
+        from recipes.backends.cpu.install import install_cpu_room
+
+        install_cpu_room()
+
+
+def _launch_if_needed(cluster: ClusterSettings, module: str, arguments: Sequence[str]) -> None:
+    wanted = cluster.nodes * cluster.devices_per_node
+    if wanted == 1 or "WORLD_SIZE" in os.environ or "SLURM_NTASKS" in os.environ:
+        return
+    if cluster.nodes > 1:
+        raise SystemExit(
+            f"cluster.nodes={cluster.nodes}: start one process per device with srun or torchrun, "
+            "or set cluster.nodes=1 to run on this machine"
+        )
+    os.environ[_LAUNCHED] = str(os.getpid())
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(cluster.threads_per_process, 1)))
+    sys.stdout.flush()
+    launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(wanted)]
+    os.execv(sys.executable, [sys.executable, "-m", *launcher, "-m", module, *arguments])
+
+
+def _die_with_launcher() -> None:
+    """Ask the kernel to kill this rank with its launcher, which SIGKILL gives no time to do so (Linux)."""
+    if _LAUNCHED in os.environ and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

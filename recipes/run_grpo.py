@@ -1,0 +1,106 @@
+"""One stage of strictly on-policy GRPO (paper §3.2): sample, grade, update, until ``grpo.max_steps``.
+
+    python -m recipes.run_grpo stage=math2 cluster=cpu run.directory=runs/try/math2 model.restore_from=sft/model.nemo
+
+A killed run goes on where it was with the same command. The stage ends with ``RUN/model.nemo`` and ``RUN/finished.json``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from recipes.backends.start import start_frameworks
+from recipes.checkpoints.store import CheckpointStore
+from recipes.data.jsonl import read_problems
+from recipes.data.order import OrderPosition, PromptOrder
+from recipes.data.prompts import encode_prompts
+from recipes.data.tokenizer import load_tokenizer, pad_token_of
+from recipes.grading.math_grader import MathGrader
+from recipes.rollouts.ledger import Ledger
+from recipes.settings.compose import settings_from_command_line
+from recipes.settings.schema import Settings
+from recipes.training.run_folder import RunFolder
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command ``python -m recipes.run_grpo``."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    settings = settings_from_command_line("grpo", __doc__, arguments)
+    folder = RunFolder(Path(settings.run.directory))
+    if folder.say_if_finished():
+        return
+    tokenizer = load_tokenizer(settings.model.tokenizer)
+    problems = read_problems(settings.data.train)
+    prompts = encode_prompts(problems, tokenizer, settings.data.instruction, settings.data.max_prompt_length)
+    order = PromptOrder(prompts, settings.run.seed)
+    store = CheckpointStore(folder.checkpoints, settings.checkpoint.keep)
+    first_step = _first_step(settings, store, order)
+    start_frameworks(settings, "recipes.run_grpo", arguments)
+    _train(settings, folder, tokenizer, order, store, first_step)
+
+
+def _first_step(settings: Settings, store: CheckpointStore, order: PromptOrder) -> int:
+    latest = store.latest()
+    if latest is None:
+        order.steps_per_epoch(settings.grpo.prompts_per_step)
+        return 0
+    return order.resume(OrderPosition(**latest.progress["order"]), settings.grpo.prompts_per_step)
+
+
+def _train(settings: Settings, folder: RunFolder, tokenizer, order: PromptOrder, store, first_step: int) -> None:
+    from recipes.backends.aligner.actor import GrpoActor
+    from recipes.backends.aligner.nemo_file import write_stage_model
+    from recipes.backends.aligner.policy import AlignerPolicy
+    from recipes.backends.aligner.ranks import MegatronRanks
+    from recipes.backends.aligner.rollouts import MegatronEngine
+    from recipes.backends.aligner.session import open_session
+    from recipes.training.grpo_loop import GrpoLoop
+
+    latest = store.latest()
+    session = open_session(
+        GrpoActor,
+        settings,
+        micro_batch_size=settings.grpo.micro_batch_size,
+        global_batch_size=settings.grpo.prompts_per_step * settings.grpo.rollouts_per_prompt,
+        max_steps=settings.grpo.max_steps,
+        restore_training_state=latest.state if latest else None,
+        keep_reference=settings.grpo.kl_coefficient > 0,
+    )
+    pad_token = pad_token_of(tokenizer)
+    ranks = MegatronRanks()
+    folder.record_settings(settings, ranks)
+    with MathGrader(
+        settings.grading.workers, settings.grading.timeout_seconds, settings.grading.require_thinking
+    ) as grader:
+        GrpoLoop(
+            stage=settings.stage.name,
+            settings=settings.grpo,
+            seed=settings.run.seed,
+            save_every_steps=settings.checkpoint.save_every_steps,
+            prompts=order,
+            tokenizer=tokenizer,
+            pad_token=pad_token,
+            width_multiple=settings.model.tensor_model_parallel_size if settings.model.sequence_parallel else 1,
+            engine=MegatronEngine(
+                session.model,
+                end_tokens=[tokenizer.eos_token_id],
+                pad_token=pad_token,
+                batch_size=settings.rollouts.batch_size,
+            ),
+            grader=grader,
+            policy=AlignerPolicy(session, settings.grpo),
+            ranks=ranks,
+            store=store,
+            ledger=Ledger(folder.rollouts),
+            metrics_log=folder.metrics,
+            logger=session.loggers,
+        ).fit(first_step)
+    write_stage_model(session.model, folder.model, settings.model)
+    if ranks.is_main:
+        folder.finish(settings.stage.name, settings.grpo.max_steps)
+
+
+if __name__ == "__main__":
+    main()
