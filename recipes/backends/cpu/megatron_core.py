@@ -55,7 +55,7 @@ def _parameter_type_literals() -> None:
 class _TorchWithCpuGenerator:
     """`torch` as seen by megatron.core.tensor_parallel.random, whose CUDA generator is the CPU generator."""
 
-    class cuda:  # noqa: N801  (stands for the module torch.cuda)
+    class cuda:
         get_rng_state = staticmethod(lambda device="cuda": torch.get_rng_state())
         manual_seed = staticmethod(torch.manual_seed)
 
@@ -97,7 +97,7 @@ def _rng() -> None:
 
 
 def _adam() -> None:
-    import megatron.core.optimizer as optimizer
+    from megatron.core import optimizer
     from megatron.core.optimizer import distrib_optimizer
 
     from recipes.backends.cpu.adamw import GroupStepAdamW

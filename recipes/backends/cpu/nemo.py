@@ -31,9 +31,9 @@ def _apex_flag() -> None:
 
 
 def _apex_names() -> None:
-    import nemo.collections.nlp.modules.common.megatron.build_model as build_model
     import nemo.collections.nlp.modules.common.megatron.utils as megatron_parts
     from megatron.core.tensor_parallel.layers import set_defaults_if_not_set_tensor_model_parallel_attributes
+    from nemo.collections.nlp.modules.common.megatron import build_model
 
     def listify_model(model: Any) -> list[Any]:
         return model if isinstance(model, list) else [model]
@@ -72,7 +72,7 @@ def _layer_spec() -> None:
 def _bert_models() -> None:
     from nemo.collections.nlp.models import nlp_model
 
-    nlp_model.get_megatron_pretrained_bert_models = lambda: []
+    nlp_model.get_megatron_pretrained_bert_models = list
 
 
 def _nvidia_container() -> None:
