@@ -11,17 +11,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from recipes.backends.aligner.nemo_file import require_same_architecture, write_stage_model
 from recipes.backends.start import start_frameworks
-from recipes.checkpoints.store import CheckpointStore
+from recipes.checkpoints.store import Checkpoint, CheckpointStore
 from recipes.data.jsonl import read_problems
 from recipes.data.order import OrderPosition, PromptOrder
-from recipes.data.prompts import encode_prompts
+from recipes.data.prompts import EncodedPrompt, encode_prompts
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.grading.math_grader import MathGrader
 from recipes.rollouts.ledger import Ledger
 from recipes.settings.compose import settings_from_command_line
 from recipes.settings.schema import Settings
 from recipes.training.run_folder import RunFolder
+from recipes.user_input import checked_input
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -31,41 +33,49 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = RunFolder(Path(settings.run.directory))
     if folder.say_if_finished():
         return
-    tokenizer = load_tokenizer(settings.model.tokenizer)
+    store = CheckpointStore(folder.checkpoints, settings.checkpoint.keep)
+    with checked_input("python -m recipes.run_grpo"):
+        tokenizer = load_tokenizer(settings.model.tokenizer)
+        order = _prompt_order(settings, tokenizer)
+        start = store.resume_point(resume=settings.run.resume)
+        if start is not None:
+            order.resume(OrderPosition(**start.progress["order"]), settings.grpo.prompts_per_step)
+        if settings.model.restore_from is not None:
+            require_same_architecture(Path(settings.model.restore_from), settings.model)
+    start_frameworks(settings, "recipes.run_grpo", arguments)
+    _train(settings, folder, tokenizer, order, store, start)
+
+
+def _prompt_order(settings: Settings, tokenizer) -> PromptOrder[EncodedPrompt]:
     problems = read_problems(settings.data.train)
     prompts = encode_prompts(problems, tokenizer, settings.data.instruction, settings.data.max_prompt_length)
     order = PromptOrder(prompts, settings.run.seed)
-    store = CheckpointStore(folder.checkpoints, settings.checkpoint.keep)
-    first_step = _first_step(settings, store, order)
-    start_frameworks(settings, "recipes.run_grpo", arguments)
-    _train(settings, folder, tokenizer, order, store, first_step)
+    order.steps_per_epoch(settings.grpo.prompts_per_step)
+    return order
 
 
-def _first_step(settings: Settings, store: CheckpointStore, order: PromptOrder) -> int:
-    latest = store.latest()
-    if latest is None:
-        order.steps_per_epoch(settings.grpo.prompts_per_step)
-        return 0
-    return order.resume(OrderPosition(**latest.progress["order"]), settings.grpo.prompts_per_step)
-
-
-def _train(settings: Settings, folder: RunFolder, tokenizer, order: PromptOrder, store, first_step: int) -> None:
+def _train(
+    settings: Settings,
+    folder: RunFolder,
+    tokenizer,
+    order: PromptOrder[EncodedPrompt],
+    store: CheckpointStore,
+    start: Checkpoint | None,
+) -> None:
     from recipes.backends.aligner.actor import GrpoActor
-    from recipes.backends.aligner.nemo_file import write_stage_model
     from recipes.backends.aligner.policy import AlignerPolicy
     from recipes.backends.aligner.ranks import MegatronRanks
     from recipes.backends.aligner.rollouts import MegatronEngine
     from recipes.backends.aligner.session import open_session
     from recipes.training.grpo_loop import GrpoLoop
 
-    latest = store.latest()
     session = open_session(
         GrpoActor,
         settings,
         micro_batch_size=settings.grpo.micro_batch_size,
         global_batch_size=settings.grpo.prompts_per_step * settings.grpo.rollouts_per_prompt,
         max_steps=settings.grpo.max_steps,
-        restore_training_state=latest.state if latest else None,
+        restore_training_state=start.state if start else None,
         keep_reference=settings.grpo.kl_coefficient > 0,
     )
     pad_token = pad_token_of(tokenizer)
@@ -96,7 +106,7 @@ def _train(settings: Settings, folder: RunFolder, tokenizer, order: PromptOrder,
             ledger=Ledger(folder.rollouts),
             metrics_log=folder.metrics,
             logger=session.loggers,
-        ).fit(first_step)
+        ).fit(start.step if start else 0)
     write_stage_model(session.model, folder.model, settings.model)
     if ranks.is_main:
         folder.finish(settings.stage.name, settings.grpo.max_steps)

@@ -11,14 +11,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from recipes.backends.aligner.nemo_file import require_same_architecture, write_stage_model
 from recipes.backends.start import start_frameworks
-from recipes.checkpoints.store import CheckpointStore
+from recipes.checkpoints.store import Checkpoint, CheckpointStore
 from recipes.data.jsonl import read_demonstrations
 from recipes.data.prompts import EncodedDataset, encode_demonstrations
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.settings.compose import settings_from_command_line
 from recipes.settings.schema import Settings
 from recipes.training.run_folder import RunFolder
+from recipes.user_input import checked_input
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -28,34 +30,47 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = RunFolder(Path(settings.run.directory))
     if folder.say_if_finished():
         return
-    tokenizer = load_tokenizer(settings.model.tokenizer)
-    train, validation = (
-        encode_demonstrations(
-            read_demonstrations(path), tokenizer, settings.data.instruction, settings.sft.max_sequence_length
+    store = CheckpointStore(folder.checkpoints, settings.checkpoint.keep)
+    with checked_input("python -m recipes.run_sft"):
+        tokenizer = load_tokenizer(settings.model.tokenizer)
+        train, validation = (
+            encode_demonstrations(
+                read_demonstrations(path), tokenizer, settings.data.instruction, settings.sft.max_sequence_length
+            )
+            for path in (settings.data.train, settings.data.validation)
         )
-        for path in (settings.data.train, settings.data.validation)
-    )
-    _require_a_batch(settings, train)
+        _require_a_batch(settings, train)
+        start = store.resume_point(resume=settings.run.resume)
+        if settings.model.restore_from is not None:
+            require_same_architecture(Path(settings.model.restore_from), settings.model)
     start_frameworks(settings, "recipes.run_sft", arguments)
-    _train(settings, folder, pad_token_of(tokenizer), train, validation)
+    _train(settings, folder, pad_token_of(tokenizer), train, validation, store, start)
 
 
 def _require_a_batch(settings: Settings, train: EncodedDataset) -> None:
     if len(train.demonstrations) < settings.sft.global_batch_size:
-        raise SystemExit(
+        raise ValueError(
             f"sft.global_batch_size is {settings.sft.global_batch_size}, but {settings.data.train} has only "
             f"{len(train.demonstrations)} demonstrations that fit; use at most that many"
         )
 
 
-def _train(settings: Settings, folder: RunFolder, pad_token: int, train: EncodedDataset, validation) -> None:
-    from recipes.backends.aligner.nemo_file import write_stage_model
+def _train(
+    settings: Settings,
+    folder: RunFolder,
+    pad_token: int,
+    train: EncodedDataset,
+    validation: EncodedDataset,
+    store: CheckpointStore,
+    start: Checkpoint | None,
+) -> None:
     from recipes.backends.aligner.ranks import MegatronRanks
-    from recipes.backends.aligner.sft import EpochTrainer, TokenRows, data_loader, open_sft_session, resume_point
+    from recipes.backends.aligner.sft import EpochTrainer, TokenRows, data_loader, open_sft_session, trainer_state
 
-    store = CheckpointStore(folder.checkpoints, settings.checkpoint.keep)
-    state, progress = resume_point(store)
-    session = open_sft_session(settings, demonstrations=len(train.demonstrations), restore_training_state=state)
+    progress = trainer_state(start)
+    session = open_sft_session(
+        settings, demonstrations=len(train.demonstrations), restore_training_state=start.state if start else None
+    )
     ranks = MegatronRanks()
     folder.record_settings(settings, ranks)
     if ranks.is_main:

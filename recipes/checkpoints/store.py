@@ -84,6 +84,20 @@ class CheckpointStore:
         found = self.complete()
         return found[0] if found else None
 
+    def resume_point(self, *, resume: bool) -> Checkpoint | None:
+        """Where a run goes on; None: from the start.
+
+        Raises:
+            ValueError: there is a checkpoint and ``resume`` (``run.resume``) is False.
+        """
+        latest = self.latest()
+        if latest is not None and not resume:
+            raise ValueError(
+                f"run.resume=false, but {self.directory} has a checkpoint of step {latest.step}; "
+                "set run.directory to a new folder, remove this one, or set run.resume=true to go on"
+            )
+        return latest
+
     def complete(self) -> list[Checkpoint]:
         """Every complete checkpoint, newest first. A damaged one is left out with a warning that names it."""
         if not self.directory.is_dir():

@@ -15,7 +15,6 @@ from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.schema import ExportSettings, Settings
 
 TRAINING = ("sft", "grpo")
-SAMPLING = ("grpo", "calibrate")
 
 
 def check(settings: Settings | ExportSettings, command: str) -> None:
@@ -61,7 +60,9 @@ def file_problems(settings: Settings | ExportSettings, command: str) -> list[Set
             continue
         what = {"checkpoint": "a .nemo file or folder"}.get(kind, f"a {kind}")
         state = "another kind of thing" if found.exists() else "nothing there"
-        problems.append(SettingsProblem(key, f"{path}: {state}", what, _other_path(key, found)))
+        problems.append(
+            SettingsProblem(key, f"{path}: {state}", what, _other_path(key, found) + _demo_hint(settings, key))
+        )
     return problems
 
 
@@ -70,13 +71,13 @@ def _inputs(settings: Settings | ExportSettings, command: str) -> Iterator[tuple
         yield "checkpoint", settings.checkpoint, "checkpoint"
         return
     hugging_face = command == "evaluate" and settings.evaluation.engine == "hf"
-    if command in (*TRAINING, "calibrate"):
+    if command in TRAINING:
         yield "data.train", settings.data.train, "file"
     if command == "sft":
         yield "data.validation", settings.data.validation, "file"
-    if command in (*TRAINING, "calibrate", "evaluate") and not hugging_face:
+    if command in (*TRAINING, "evaluate") and not hugging_face:
         yield "model.tokenizer", settings.model.tokenizer, "folder"
-    if command in (*TRAINING, "calibrate") and settings.model.restore_from is not None:
+    if command in TRAINING and settings.model.restore_from is not None:
         yield "model.restore_from", settings.model.restore_from, "checkpoint"
     if command == "curriculum" and settings.curriculum.initial_model is not None:
         yield "curriculum.initial_model", settings.curriculum.initial_model, "checkpoint"
@@ -90,27 +91,29 @@ def _inputs(settings: Settings | ExportSettings, command: str) -> Iterator[tuple
 def _other_path(key: str, path: Path) -> str:
     if path.exists():
         return f"{key}=PATH of the right kind"
-    parent = path.parent
-    if not parent.is_dir():
-        existing = next((folder for folder in parent.parents if folder.is_dir()), Path("."))
-        missing = parent.relative_to(existing).parts[0]
-        return f"{key}=PATH; the folder {existing / missing} is missing too" + _data_hint(key)
-    names = [entry.name for entry in parent.iterdir()]
-    near = difflib.get_close_matches(path.name, names, n=1)
-    return f"{key}={parent / near[0]}" if near else f"{key}=PATH" + _data_hint(key)
+    folder = path.parent
+    if not folder.is_dir():
+        existing = next((parent for parent in folder.parents if parent.is_dir()), Path("."))
+        return f"{key}=PATH; the folder {existing / folder.relative_to(existing).parts[0]} is missing too"
+    near = difflib.get_close_matches(path.name, [entry.name for entry in folder.iterdir()], n=1)
+    return f"{key}={folder / near[0]}" if near else f"{key}=PATH"
 
 
-def _data_hint(key: str) -> str:
-    return "; data.directory=FOLDER moves all data files" if key.startswith(("data.", "benchmark.")) else ""
+def _demo_hint(settings: Settings | ExportSettings, key: str) -> str:
+    """How the tiny model's data come to be; other models' data are the user's own."""
+    if isinstance(settings, ExportSettings) or settings.model.name != "tiny":
+        return ""
+    if not key.startswith(("data.", "benchmark.", "model.tokenizer")):
+        return ""
+    return f", or make the demo's data: python -m recipes.prepare_demo {settings.data.directory}"
 
 
 def _stage(settings: Settings, command: str) -> Iterator[SettingsProblem]:
     kind = settings.stage.kind
-    wanted = {"sft": "sft", "grpo": "grpo", "calibrate": "grpo"}.get(command)
-    if wanted is not None and kind != wanted:
+    if command in TRAINING and kind != command:
         other = f"python -m recipes.run_{kind} stage={settings.stage.name}"
-        fix = f"stage={'sft' if wanted == 'sft' else 'math1'}, or {other}"
-        yield SettingsProblem("stage", f"{settings.stage.name} of kind {kind}", f"a stage of kind {wanted}", fix)
+        fix = f"stage={'sft' if command == 'sft' else 'math1'}, or {other}"
+        yield SettingsProblem("stage", f"{settings.stage.name} of kind {kind}", f"a stage of kind {command}", fix)
 
 
 def _device(settings: Settings) -> Iterator[SettingsProblem]:
@@ -142,7 +145,7 @@ def _lengths(settings: Settings, command: str) -> Iterator[SettingsProblem]:
     positions = settings.model.max_position_embeddings
     prompt = settings.data.max_prompt_length
     budgets = []
-    if command in SAMPLING:
+    if command == "grpo":
         budgets.append(("grpo.max_response_length", settings.grpo.max_response_length))
     if command == "evaluate" and settings.evaluation.engine == "megatron":
         budgets.append(("evaluation.max_response_length", settings.evaluation.max_response_length))

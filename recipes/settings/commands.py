@@ -70,7 +70,7 @@ _COMMANDS = (
         ),
         examples=(
             "stage=math2 cluster=cpu model.tensor_model_parallel_size=2 grpo.temperature=0.85",
-            "stage=math1 cluster=h100 cluster.nodes=16 model.restore_from=runs/sft/final.nemo",
+            "stage=math1 cluster=h100 cluster.nodes=16 model.restore_from=runs/sft/model.nemo",
         ),
     ),
     Command(
@@ -95,27 +95,13 @@ _COMMANDS = (
             "benchmark.path",
             "model.tokenizer",
         ),
-        examples=("evaluation.checkpoint=runs/demo/math4/final.nemo benchmark=tiny_math evaluation.n=8",),
-    ),
-    Command(
-        name="calibrate",
-        module="recipes.calibrate_temperature",
-        unread=("curriculum.initial_model",),
-        main_keys=("data.train", "grpo.max_response_length", "rollouts.batch_size", *_RUN),
-        examples=("stage=math1 cluster=cpu model.restore_from=runs/demo/sft/final.nemo",),
-    ),
-    Command(
-        name="import",
-        module="recipes.import_hf",
-        unread=("model.restore_from", "curriculum.initial_model"),
-        main_keys=("model.rope_theta", "model.max_position_embeddings", *_PARALLEL),
-        examples=("model=qwen2_5_math_7b",),
+        examples=("evaluation.checkpoint=runs/demo/math4/model.nemo benchmark=tiny_math evaluation.n=8",),
     ),
     Command(
         name="export",
         module="recipes.export",
         main_keys=("checkpoint", "format", "output"),
-        examples=("checkpoint=runs/demo/math4/final.nemo format=hf output=exported",),
+        examples=("checkpoint=runs/demo/math4/model.nemo format=hf output=exported",),
         root="export",
         schema=ExportSettings,
     ),

@@ -27,7 +27,7 @@ from recipes.settings.plan import launch_problems, plan
 from recipes.settings.schema import ExportSettings, Settings
 from recipes.settings.typed import CONF, build, typed_values
 
-SettingsCommand = Literal["sft", "grpo", "curriculum", "evaluate", "calibrate", "import"]
+SettingsCommand = Literal["sft", "grpo", "curriculum", "evaluate"]
 
 OmegaConf.register_new_resolver("product", lambda *factors: math.prod(map(int, factors)), replace=True)
 
@@ -145,5 +145,8 @@ def _first_rank() -> bool:
 
 def _print_and_exit(text: str) -> NoReturn:
     if _first_rank():
-        print(text)
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:  # the reader, `head` for instance, had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise SystemExit(0)

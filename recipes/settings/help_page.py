@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,13 +29,13 @@ def help_page(
 
     Args:
         command: whose keys and examples are shown.
-        description: what the command does.
+        description: what the command does; the docstring of its module will do.
         values: dotted key -> present value; a key without a value is shown as one to give.
         options: group -> its options; a star marks the one in use.
     """
     program = f"python -m {command.module}"
     groups = " [GROUP=OPTION ...]" if options else ""
-    parts = [textwrap.fill(" ".join(description.split()), _WIDTH), ""]
+    parts = [inspect.cleandoc(description).replace("``", ""), ""]
     parts += [f"Usage: {program}{groups} [KEY=VALUE ...] [--dry-run] [--help]", ""]
     if options:
         parts += ["Groups (files of conf/GROUP; * is in use)", *_groups(values, options), ""]

@@ -15,6 +15,8 @@ from recipes.settings.errors import SettingsProblem
 from recipes.settings.fields import fields_of, sections_of
 
 FLAGS = ("--help", "--dry-run")
+SHARED = "every_stage"
+"""Files of the group ``scale`` that its other files take in, and that nobody chooses."""
 GROUPS = ("stage", "model", "cluster", "scale", "benchmark", "curriculum")
 
 
@@ -22,8 +24,8 @@ def group_options(conf: Path) -> dict[str, tuple[str, ...]]:
     """Group -> names of its files below ``conf``, nested ones with a slash (``tiny/math1``)."""
     options: dict[str, tuple[str, ...]] = {}
     for group in GROUPS:
-        files = (path.relative_to(conf / group).with_suffix("") for path in (conf / group).rglob("*.yaml"))
-        options[group] = tuple(sorted(name.as_posix() for name in files))
+        files = [path.relative_to(conf / group).with_suffix("") for path in (conf / group).rglob("*.yaml")]
+        options[group] = tuple(sorted(name.as_posix() for name in files if name.name != SHARED))
     return options
 
 

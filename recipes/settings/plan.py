@@ -21,13 +21,7 @@ def plan(settings: Settings | ExportSettings, command: str, missing: Sequence[Se
         rows += [("reads", settings.checkpoint), ("writes", f"{settings.output} ({settings.format})")]
     else:
         rows += _common(settings)
-        rows += {
-            "sft": _sft,
-            "grpo": _grpo,
-            "calibrate": _calibrate,
-            "evaluate": _evaluate,
-            "curriculum": _curriculum,
-        }.get(command, _nothing)(settings)
+        rows += _PARTS[command](settings)
     rows += [("missing", f"{problem.key}: {problem.found}; {problem.fix}") for problem in missing]
     return [f"{name:<10}{text}" for name, text in rows]
 
@@ -113,11 +107,6 @@ def _grpo(settings: Settings) -> Rows:
     yield "writes", f"{settings.run.directory}, {_saves(settings)}"
 
 
-def _calibrate(settings: Settings) -> Rows:
-    yield "reads", settings.data.train
-    yield "tokens", f"at most {settings.grpo.max_response_length:,} a rollout"
-
-
 def _evaluate(settings: Settings) -> Rows:
     evaluation, benchmark = settings.evaluation, settings.benchmark
     samples = f"{evaluation.n} samples a problem"
@@ -135,8 +124,7 @@ def _curriculum(settings: Settings) -> Rows:
     yield "starts", f"from {settings.curriculum.initial_model or 'random weights'}"
 
 
-def _nothing(settings: Settings) -> Rows:
-    yield from ()
+_PARTS = {"sft": _sft, "grpo": _grpo, "evaluate": _evaluate, "curriculum": _curriculum}
 
 
 def _rows(path: Path) -> int | None:

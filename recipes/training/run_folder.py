@@ -1,6 +1,6 @@
 """What a run's folder holds, and where.
 
-    settings.yaml  metrics.jsonl  rollouts/  checkpoints/  logs/  model.nemo  finished.json
+settings.yaml  metrics.jsonl  rollouts/  checkpoints/  logs/  model.nemo  finished.json
 """
 
 from __future__ import annotations

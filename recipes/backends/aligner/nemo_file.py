@@ -126,7 +126,9 @@ def unpacked(path: Path, *names: str) -> Iterator[Path]:
         raise CheckpointMismatch(
             f"{path}: not a .nemo file. Make one with: python -m recipes.import_hf HF_DIR OUT.nemo"
         )
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
+    # Beside the file, where there is room for it; a read-only model store leaves the system's temporary folder.
+    beside = path.parent if os.access(path.parent, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=beside, prefix=f".{path.name}.") as scratch:
         with tarfile.open(path) as archive:
             # Absent from the oldest patch releases of Python 3.10 and 3.11.
             archive.extraction_filter = getattr(tarfile, "data_filter", None)

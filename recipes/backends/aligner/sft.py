@@ -14,7 +14,7 @@ from nemo_aligner.utils.distributed import Timer
 from omegaconf import OmegaConf
 
 from recipes.backends.aligner.session import Session, open_session
-from recipes.checkpoints.store import CheckpointStore
+from recipes.checkpoints.store import Checkpoint, CheckpointStore
 from recipes.settings.schema import Settings
 
 
@@ -184,9 +184,6 @@ def data_loader(
     )
 
 
-def resume_point(store: CheckpointStore) -> tuple[Path | None, dict[str, int] | None]:
-    """Folder and trainer state of the newest complete checkpoint; (None, None) for a fresh run."""
-    latest = store.latest()
-    if latest is None:
-        return None, None
-    return latest.state, {key: int(latest.progress[key]) for key in ("step", "consumed_samples", "epoch")}
+def trainer_state(start: Checkpoint | None) -> dict[str, int] | None:
+    """What ``EpochTrainer.load_state_dict`` takes, None for a fresh run."""
+    return start and {key: int(start.progress[key]) for key in ("step", "consumed_samples", "epoch")}
