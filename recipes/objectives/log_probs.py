@@ -17,7 +17,7 @@ log Z themselves: at logits of 1e4 and T = 0.01 the latter two are 1e6, where fl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -88,7 +88,8 @@ def vocab_parallel_log_probs_and_entropy(
         lowest, highest = (int(bound) for bound in targets.aminmax())
         if lowest < 0 or highest >= vocab_size:
             raise ValueError(f"targets must be in [0, {vocab_size}), found ids from {lowest} to {highest}")
-    return _VocabParallelLogProbs.apply(logits, targets, temperature, group, vocab_start, vocab_size, chunk_tokens)
+    apply: Callable[..., tuple[Tensor, Tensor]] = _VocabParallelLogProbs.apply  # torch leaves it untyped
+    return apply(logits, targets, temperature, group, vocab_start, vocab_size, chunk_tokens)
 
 
 def _check(logits: Tensor, targets: Tensor, temperature: float, chunk_tokens: int) -> None:

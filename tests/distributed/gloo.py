@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 import torch.distributed
-import torch.multiprocessing
+from torch.multiprocessing.spawn import ProcessContext, ProcessRaisedException, start_processes
 
 TIMEOUT_SECONDS = 120.0
 """Default limit of one call; a collective that not every rank enters fails within it instead of hanging the suite."""
@@ -43,7 +43,8 @@ def run_on_gloo(
         TimeoutError: some rank was still running after ``timeout_seconds``; every rank was killed.
     """
     with tempfile.TemporaryDirectory(prefix="gloo-") as folder:
-        context = torch.multiprocessing.start_processes(
+        spawn: Callable[..., ProcessContext] = start_processes  # torch leaves it untyped
+        context = spawn(
             _run_rank,
             args=(world_size, folder, timeout_seconds, fn, args),
             nprocs=world_size,
@@ -64,11 +65,11 @@ def run_on_gloo(
         return [torch.load(_result_path(folder, rank), weights_only=False) for rank in range(world_size)]
 
 
-def _joined(context: torch.multiprocessing.ProcessContext, folder: str) -> bool:
+def _joined(context: ProcessContext, folder: str) -> bool:
     """Whether every rank has ended well; raises RankError with all tracebacks when one has not."""
     try:
-        return context.join(timeout=1.0)
-    except torch.multiprocessing.ProcessRaisedException:
+        return bool(context.join(timeout=1.0))
+    except ProcessRaisedException:
         tracebacks = sorted(Path(folder).glob("error-*.txt"))  # the names sort by time
         raise RankError("\n".join(path.read_text() for path in tracebacks)) from None
 

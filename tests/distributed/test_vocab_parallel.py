@@ -128,7 +128,8 @@ def _check_grpo(rank: int, world_size: int) -> int:
     p = torch.softmax((inputs.hidden @ inputs.output_layer)[..., :VALID] / TEMPERATURE, dim=-1)
     expected_entropy = -(p * p.log()).sum(dim=-1)[inputs.mask].mean().item()
     compared = 0
-    for normalization, filtering in product(("group", "batch"), (True, False)):
+    normalizations: tuple[Literal["group", "batch"], ...] = ("group", "batch")
+    for normalization, filtering in product(normalizations, (True, False)):
         whole = inputs.output_layer.clone().requires_grad_()
         expected = _equation_one(inputs._replace(output_layer=whole), normalization, filtering)
         expected.backward()
@@ -148,10 +149,7 @@ def _update_of_one_rank(
 ) -> tuple[Tensor, Tensor, float]:
     """As training does it: advantages and weights of the rank's whole groups, then micro-batches, then one sum."""
     batch = group_advantages(
-        REWARDS[share.groups],
-        TRUNCATED[share.groups],
-        overlong_filtering=filtering,
-        overlong_in_group_statistics=False,
+        REWARDS[share.groups], TRUNCATED[share.groups], overlong_filtering=filtering, overlong_in_group_statistics=False
     )
     mask, advantages = inputs.mask[share.rows], batch.advantages.flatten()
     in_loss = mask & batch.kept.flatten().unsqueeze(1)

@@ -19,7 +19,7 @@ def _advantages(
     filtering: bool = False,
     inside: bool = False,
 ) -> AdvantageBatch:
-    scores = torch.tensor(rewards)
+    scores = torch.tensor(rewards, dtype=torch.float64)
     flags = torch.zeros(scores.shape, dtype=torch.bool) if truncated is None else torch.tensor(truncated).bool()
     return group_advantages(scores, flags, overlong_filtering=filtering, overlong_in_group_statistics=inside)
 
@@ -64,7 +64,7 @@ def test_without_filtering_truncated_rollouts_count_with_score_zero(inside: bool
     [
         pytest.param([0.0, 0.0, 0.0], [0, 0, 0], id="nobody solved it"),
         pytest.param([1.0, 1.0, 1.0], [0, 0, 0], id="everybody solved it"),
-        pytest.param([0.1, 0.1, 0.1], [0, 0, 0], id="equal scores whose mean is rounded"),
+        pytest.param([0.1, 0.1, 0.1], [0, 0, 0], id="equal scores whose mean is rounded (0.1 + 0.1 + 0.1 is not 0.3)"),
         pytest.param([1.0, 1.0, 0.0], [0, 0, 1], id="the only other score was filtered"),
         pytest.param([1.0, 0.0, 0.0], [0, 1, 1], id="one kept"),
         pytest.param([0.0, 0.0, 0.0], [1, 1, 1], id="none kept"),

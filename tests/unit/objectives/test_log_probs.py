@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -18,13 +19,7 @@ def _compute(
     logits: Tensor, targets: Tensor, temperature: float = 1.0, valid: int | None = None, chunk: int = 512
 ) -> tuple[Tensor, Tensor]:
     return vocab_parallel_log_probs_and_entropy(
-        logits,
-        targets,
-        temperature=temperature,
-        group=None,
-        vocab_start=0,
-        valid_vocab_size=valid,
-        chunk_tokens=chunk,
+        logits, targets, temperature=temperature, group=None, vocab_start=0, valid_vocab_size=valid, chunk_tokens=chunk
     )
 
 
@@ -132,7 +127,7 @@ def test_entropy_carries_no_gradient() -> None:
 def test_chunks_do_not_change_the_result(shape: tuple[int, int, int], chunk: int) -> None:
     logits, targets = _random(shape, dtype=torch.float64)
     whole, cut = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    expected, found = _compute(whole, targets, 0.85, chunk=10_000), _compute(cut, targets, 0.85, chunk=chunk)
+    expected, found = (_compute(whole, targets, 0.85, chunk=10_000), _compute(cut, targets, 0.85, chunk=chunk))
     torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-13)
     expected[0].square().sum().backward()
     found[0].square().sum().backward()
@@ -217,7 +212,7 @@ def test_memory_is_a_gradient_buffer_and_small_blocks(capsys: pytest.CaptureFixt
         (torch.zeros(1, 1, 4), torch.tensor([[0]]), {"chunk_tokens": 0}, "chunk_tokens must be at least 1, found 0"),
     ],
 )
-def test_wrong_input_is_named(logits: Tensor, targets: Tensor, arguments: dict[str, object], message: str) -> None:
-    defaults = {"temperature": 1.0, "group": None, "vocab_start": 0, "valid_vocab_size": None}
+def test_wrong_input_is_named(logits: Tensor, targets: Tensor, arguments: dict[str, Any], message: str) -> None:
+    defaults: dict[str, Any] = {"temperature": 1.0, "group": None, "vocab_start": 0, "valid_vocab_size": None}
     with pytest.raises(ValueError, match=message):
         vocab_parallel_log_probs_and_entropy(logits, targets, **{**defaults, **arguments})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -95,6 +96,6 @@ def test_k3_keeps_its_digits_near_zero() -> None:
         ({"kl_coefficient": 0.1, "reference_log_probs": torch.zeros(2, 2)}, r"found \[2, 2\]"),
     ],
 )
-def test_wrong_input_is_named(arguments: dict[str, object], message: str) -> None:
+def test_wrong_input_is_named(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         grpo_loss(**{"log_probs": _log_probs(), "advantages": ADVANTAGES, "weights": WEIGHTS, **arguments})

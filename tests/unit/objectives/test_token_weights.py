@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -48,7 +50,7 @@ def test_filtered_prompt_adds_nothing_and_still_counts() -> None:
 
 
 @pytest.mark.parametrize("normalization", ["group", "batch"])
-def test_all_filtered_is_zero_not_nan(normalization: str) -> None:
+def test_all_filtered_is_zero_not_nan(normalization: Literal["group", "batch"]) -> None:
     weights = token_weights(
         _mask([0, 0], 3), torch.tensor([0, 1]), 2, normalization=normalization, total_tokens_global=0
     )
@@ -64,7 +66,9 @@ def test_a_rank_without_rows() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(data=st.data(), normalization=st.sampled_from(["group", "batch"]))
-def test_loss_and_gradient_do_not_depend_on_the_split(data: st.DataObject, normalization: str) -> None:
+def test_loss_and_gradient_do_not_depend_on_the_split(
+    data: st.DataObject, normalization: Literal["group", "batch"]
+) -> None:
     """Whole groups to ranks, rank's rows to micro-batches, both at random: the sum is that of the whole batch."""
     prompts, size, width = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 6)))
     lengths = data.draw(st.lists(st.integers(0, width), min_size=prompts * size, max_size=prompts * size))
@@ -124,7 +128,7 @@ _INDEX = torch.tensor([0, 1])
     ],
 )
 def test_wrong_input_is_named(
-    mask: torch.Tensor, index: torch.Tensor, groups: int, normalization: str, total: int | None, message: str
+    mask: torch.Tensor, index: torch.Tensor, groups: int, normalization: Any, total: int | None, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         token_weights(mask, index, groups, normalization=normalization, total_tokens_global=total)
