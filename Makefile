@@ -1,0 +1,116 @@
+# Every target sets up .venv from the lock first, once, and again when the lock changes. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+OVERRIDES ?=
+ARGS ?=
+LOCKS := requirements.lock requirements-torch.lock
+# The stamp names what is installed: another lock, or another interpreter asked for, is another stamp.
+STAMP := $(VENV)/.installed-$(shell (echo "$(PYTHON)"; cat $(LOCKS)) | sha256sum | cut -c 1-12)
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
+INSTALL := $(PIP) install --root-user-action=ignore --no-warn-script-location
+# Nothing is fetched from a model hub at run time, and one thread for each process: tests and the demo run several.
+OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
+QUIET_CPU := $(OFFLINE) OMP_NUM_THREADS=1
+
+.PHONY: help setup demo test real-model bench lint format types lock clean
+
+help:  ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	echo '  Variables: PYTHON=python3.12 (interpreter of .venv), OVERRIDES="key=value ..." (demo, real-model), ARGS="..." (test)'
+
+setup: $(STAMP)  ## Make .venv from the lock (every other target does it too)
+
+demo: $(STAMP)  ## SFT, then GRPO stages, then avg@n, on a tiny model: everything under runs/demo
+	@$(OFFLINE) $(RUN) -m recipes.run_curriculum curriculum=demo run.directory=runs/demo $(OVERRIDES)
+
+test: $(STAMP)  ## Run the tests (ARGS="tests/unit -k loss" narrows)
+	@$(QUIET_CPU) $(RUN) -m pytest -q --durations=25 $(ARGS)
+
+real-model: $(STAMP)  ## The same code on SmolLM2-135M: import, sample, train, export, compare with transformers
+	@$(OFFLINE) $(RUN) -m recipes.real_model $(OVERRIDES)
+
+lint: $(STAMP)  ## ruff: rules and formatting
+	@$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+format: $(STAMP)  ## ruff: reformat and repair what can be repaired
+	@$(RUN) -m ruff format .
+	$(RUN) -m ruff check --fix .
+
+types: $(STAMP)  ## mypy
+	@$(RUN) -m mypy
+
+# uv resolves for Python 3.10 to 3.12 at once; what is pinned already stays unless ARGS="--upgrade" or "--upgrade-package NAME".
+lock:  ## Write the lock from pyproject.toml (after a change of dependencies)
+	@python3 -m venv build/uv
+	build/uv/bin/python -m pip install -qq --disable-pip-version-check uv==0.13.9
+	touch $(LOCKS)
+	cat $(LOCKS) > build/pins
+	build/uv/bin/uv pip compile pyproject.toml --group dev --group build --universal --python-version 3.10 --no-python-downloads \
+	  --generate-hashes --annotation-style line --no-header --quiet -o build/pins $(ARGS) >/dev/null
+	sed -E -i "s/ and sys_platform == 'linux'//g; s/ and (implementation_name|platform_python_implementation) [!=]= '[A-Za-z]+'//g;
+	  s/ and python_full_version < '3.13'//; s/ ; python_full_version < '3.13' \\\\$$/ \\\\/; s/; python_full_version < '3.13' and /; /;
+	  s/acereason-nemotron-recipe \(pyproject.toml[a-z:]*\)/pyproject.toml/g" build/pins
+	# torch and the CUDA libraries, without hashes: builds of one torch version differ from index to index
+	torch='^(torch|triton|nvidia-.*|cuda-.*)=='
+	{ echo "# Written by \`make lock\`: torch and the CUDA libraries that its build on PyPI asks for (a CPU build asks for none)."
+	  awk -v torch="$$torch" '/^[a-z]/ && $$0 ~ torch {sub(/ *\\$$/, ""); print}' build/pins; } > requirements-torch.lock
+	{ echo "# Written by \`make lock\` from pyproject.toml: every package, torch's apart (requirements-torch.lock), for Python 3.10 to 3.12 on Linux."
+	  awk -v torch="$$torch" '/^[a-z]/ {torchs = ($$0 ~ torch)} !torchs' build/pins; } > requirements.lock
+
+clean:  ## Remove .venv and caches (runs/ stays)
+	@rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --no-deps: the lock is complete (tests/architecture/test_lock.py), so pip has nothing to resolve. Then torch, the one
+# package of which several builds share a version: a CPU build needs nothing more, and for a CUDA build, which is what
+# PyPI has, pip takes the CUDA libraries at the versions of requirements-torch.lock.
+$(STAMP): $(LOCKS)
+	@supported() { "$$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
+	phase() { printf '[setup %4d s] %s\n' "$$SECONDS" "$$*"; }
+	python=
+	for candidate in $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3.10 python3); do
+	  if supported "$$candidate"; then python=$$candidate; break; fi
+	done
+	if [ -z "$$python" ]; then
+	  echo "No suitable Python: $(if $(PYTHON),PYTHON=$(PYTHON) is not one,none found on PATH). This project runs on Python 3.10, 3.11 and 3.12." >&2
+	  echo "Fix: apt-get install python3 python3-venv (Debian 12, Ubuntu 22.04 and 24.04 have a suitable one), or make PYTHON=/path/to/python3.11 ..." >&2
+	  exit 1
+	fi
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then
+	  echo "$$python cannot make virtual environments: its venv module is missing. Fix: apt-get install python3-venv" >&2
+	  exit 1
+	fi
+	mkdir -p $(VENV)
+	exec 9>$(VENV)/.setup-lock
+	flock -n 9 || { phase "another make is setting up $(VENV): waiting for it"; flock 9; }
+	if [ -e $(STAMP) ]; then exit 0; fi
+	rm -f $(VENV)/.installed-*
+	version() { "$$1" -c 'import sys; print(*sys.version_info[:2], sep=".")' 2>/dev/null; }
+	if ! supported $(RUN) || ! $(RUN) -m pip --version >/dev/null 2>&1 || { [ -n "$(PYTHON)" ] && [ "$$(version $(RUN))" != "$$(version "$$python")" ]; }; then
+	  phase "$(VENV): new, $$("$$python" --version)"
+	  "$$python" -m venv --clear $(VENV)
+	else
+	  phase "$(VENV): brought to the state of the lock"
+	  # An interrupted pip leaves a package without RECORD, or a folder named ~...: out with it, so that it is installed again.
+	  for package in $(VENV)/lib/python*/site-packages/*.dist-info; do
+	    if [ -d "$$package" ] && [ ! -e "$$package/RECORD" ]; then rm -r "$$package"; fi
+	  done
+	  rm -rf $(VENV)/lib/python*/site-packages/~*
+	fi
+	phase "build tools"
+	export PATH="$(abspath $(VENV))/bin:$$PATH"
+	$(INSTALL) -qq --no-deps --require-hashes -r <(awk '/^[a-z]/ {wanted = /^(pip|setuptools|wheel|pybind11)==/} wanted' requirements.lock)
+	phase "$$(grep -c '^[a-z]' requirements.lock) locked packages from PyPI (minutes the first time, pip's cache serves later ones)"
+	$(INSTALL) -qq --no-deps --require-hashes --no-build-isolation -r requirements.lock
+	phase "torch"
+	$(INSTALL) -qq $$(grep '^torch==' requirements-torch.lock) -c requirements-torch.lock
+	touch $(STAMP)
+	phase "done"
