@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, version
 
@@ -52,6 +53,7 @@ def install_cpu_room(*, skip: Collection[str] = ()) -> list[str]:
         return list(_installed)
     _refuse_cuda()
     _check_versions()
+    _refuse_imported()
     patches = registry()
     if unknown := sorted(set(skip) - {patch.name for patch in patches}):
         raise ValueError(f"no such patch: {unknown}; known: {[patch.name for patch in patches]}")
@@ -77,16 +79,11 @@ def after_model_parallel_setup(seed: int) -> None:
 
 
 def registry() -> tuple[Patch, ...]:
-    """Every patch, in the order of application: torch first, because the frameworks read it while they are imported."""
+    """Every patch, in the order of application: those that must come before the frameworks' import first."""
     from recipes.backends.cpu import megatron_core, nemo, nemo_aligner, torch_cuda
 
-    return (
-        *torch_cuda.PATCHES,
-        *megatron_core.PATCHES,
-        *nemo_aligner.PATCHES[:1],
-        *nemo.PATCHES,
-        *nemo_aligner.PATCHES[1:],
-    )
+    patches = (*nemo_aligner.PATCHES, *nemo.PATCHES, *megatron_core.PATCHES, *torch_cuda.PATCHES)
+    return tuple(sorted(patches, key=lambda patch: not patch.before_import))
 
 
 def _refuse_cuda() -> None:
@@ -97,6 +94,11 @@ def _refuse_cuda() -> None:
             f"This machine has CUDA ({torch.cuda.device_count()} device(s)), and the CPU room replaces parts of torch.cuda: "
             "use a GPU profile (cluster=h100), or hide the devices with CUDA_VISIBLE_DEVICES=''."
         )
+
+
+def _refuse_imported() -> None:
+    if early := sorted({"nemo", "nemo_aligner", "megatron.core"} & set(sys.modules)):
+        raise CpuRoomRefused(f"{', '.join(early)} was imported before install_cpu_room(): call it first.")
 
 
 def _check_versions() -> None:

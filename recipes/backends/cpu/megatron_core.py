@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
+import pickle
+import queue
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +18,7 @@ from recipes.backends.cpu.patch import Patch, PatchTargetMoved, replace_constant
 LIBRARY = "megatron-core 0.11.0"
 CORE = "megatron.core."
 RANDOM = CORE + "tensor_parallel.random"
+WRITER = CORE + "dist_checkpointing.strategies.filesystem_async"
 DISTRIBUTED_OPTIMIZER = CORE + "optimizer.distrib_optimizer"
 
 DEVICE_LITERALS = (
@@ -31,6 +36,20 @@ DEVICE_LITERALS = (
     "dist_checkpointing.exchange_utils.exchange_loaded_tensors_gather_rounds",
 )
 """Functions on the path of a dense GPT model that name the device "cuda" in a literal."""
+
+
+def _compile() -> None:
+    compiled = torch.compile
+
+    def eager(function: Any = None, **options: Any) -> Any:
+        return function if function is not None else eager
+
+    torch.compile = eager
+    try:
+        import megatron.core  # noqa: F401
+        import nemo.collections.nlp.models.language_modeling.megatron_gpt_model  # noqa: F401
+    finally:
+        torch.compile = compiled
 
 
 def _device_literals() -> None:
@@ -132,7 +151,45 @@ def _write_item() -> None:
     writer._write_item = write_item_as_in_torch_2_6
 
 
+class _ForkedResult:
+    """A queue with one slot between a process and its forked child: an unlinked temporary file, inherited by the fork."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the process)
+
+    def put(self, item: Any) -> None:
+        data = pickle.dumps(item)
+        os.ftruncate(self._file.fileno(), 0)
+        os.pwrite(self._file.fileno(), data, 0)
+
+    def get_nowait(self) -> Any:
+        size = os.fstat(self._file.fileno()).st_size
+        if size == 0:
+            raise queue.Empty
+        data = os.pread(self._file.fileno(), size, 0)
+        os.ftruncate(self._file.fileno(), 0)
+        return pickle.loads(data)
+
+
+def _write_results() -> None:
+    from megatron.core.dist_checkpointing.strategies import filesystem_async
+
+    require_parameters("dist_ckpt_write_results", WRITER + "._get_write_results_queue", ())
+    results = _ForkedResult()
+    filesystem_async._get_write_results_queue = lambda: results
+
+
 PATCHES = (
+    Patch(
+        "megatron_compile",
+        LIBRARY,
+        ("torch.compile",),
+        "functions are decorated with torch.compile at import: the import takes seconds longer, and a call needs a C++ compiler",
+        "none: the same functions, eager",
+        "the decorator is lazy, or Megatron-core has a switch for it",
+        _compile,
+        before_import=True,
+    ),
     Patch(
         "megatron_device_literals",
         LIBRARY,
@@ -176,12 +233,21 @@ PATCHES = (
         "dist_ckpt_write_item",
         LIBRARY,
         (
-            CORE + "dist_checkpointing.strategies.filesystem_async._write_item",
+            WRITER + "._write_item",
             "torch.distributed.checkpoint.filesystem._write_item",
         ),
         "torch after 2.6 added two arguments to the private function that Megatron calls",
         "none",
         "Megatron-core passes them (0.12 does)",
         _write_item,
+    ),
+    Patch(
+        "dist_ckpt_write_results",
+        LIBRARY,
+        (WRITER + "._get_write_results_queue", WRITER + ".FileSystemWriterAsync.retrieve_write_results"),
+        "spawns a manager process that imports the main module again (seconds per rank), and that outlives a killed run",
+        "none",
+        "Megatron-core's synchronous save needs no manager process",
+        _write_results,
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from recipes.backends.cpu.patch import Patch, PatchTargetMoved, replace_constants
@@ -13,6 +14,10 @@ BASE_MODEL = NLP + "models.language_modeling.megatron_base_model.MegatronBaseMod
 GPT_MODEL = NLP + "models.language_modeling.megatron_gpt_model"
 MEGATRON = NLP + "modules.common.megatron."
 NO_APEX = "NeMo needs no Apex for models built by Megatron-core"
+
+
+def _modelopt() -> None:
+    sys.modules["modelopt"] = None  # type: ignore[assignment]  # "import modelopt" raises ImportError
 
 
 class _NoDistributedFusedAdam:
@@ -106,6 +111,16 @@ def _device_literals() -> None:
 
 
 PATCHES = (
+    Patch(
+        "nemo_modelopt",
+        LIBRARY,
+        (),
+        "imports NVIDIA's quantization library, with setuptools and nemo.lightning, which takes seconds",
+        "none: it would act only on quantized models",
+        "NeMo imports it when it is used",
+        _modelopt,
+        before_import=True,
+    ),
     Patch(
         "nemo_apex_flag",
         LIBRARY,

@@ -45,6 +45,7 @@ PATCHES = (
         "none: TensorRT-LLM samples on GPUs only",
         "NeMo-Aligner guards the import",
         _trt_llm,
+        before_import=True,
     ),
     Patch(
         "aligner_device_literals",

@@ -37,6 +37,8 @@ class Patch:
     remove_when: str
     """The condition under which the patch can go."""
     apply: Callable[[], None]
+    before_import: bool = False
+    """Whether it only works while the frameworks are not yet imported; such patches are applied first."""
 
     def install(self) -> None:
         """Check every target, then apply. Raises `PatchTargetMoved`, which names the patch and the missing target."""
