@@ -1,6 +1,6 @@
 """Preflight: every value that cannot work, found before any model is built.
 
-``value_problems`` looks at the numbers only; ``file_problems`` looks at the disk. Each problem says what to type instead.
+``value_problems`` looks at the values only, ``file_problems`` at the disk. Each problem says what to type instead.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def check_files(settings: Settings | ExportSettings, command: str) -> None:
 def value_problems(settings: Settings | ExportSettings, command: str) -> list[SettingsProblem]:
     """Values that cannot work in ``command``, in the order of the schema's sections.
 
-    Relations between values are looked at once every single value is sound, so that no problem follows from another.
+    Relations between values are looked at once every single value is sound and the stage is one of the command's: no
+    problem follows from another.
     """
     problems = list(bound_problems(settings))
     if problems or isinstance(settings, ExportSettings):
         return problems
-    return [
-        *_stage(settings, command),
+    return [*_stage(settings, command)] or [
         *parallelism.problems(settings, command),
         *_device(settings),
         *_lengths(settings, command),
@@ -54,7 +54,7 @@ def file_problems(settings: Settings | ExportSettings, command: str) -> list[Set
     problems: list[SettingsProblem] = []
     for key, path, kind in _inputs(settings, command):
         found = Path(path)
-        if kind == "file" and found.is_file() or kind == "folder" and found.is_dir():
+        if (kind == "file" and found.is_file()) or (kind == "folder" and found.is_dir()):
             continue
         if kind == "checkpoint" and found.exists():
             continue
@@ -80,7 +80,7 @@ def _inputs(settings: Settings | ExportSettings, command: str) -> Iterator[tuple
     if command in TRAINING and settings.model.restore_from is not None:
         yield "model.restore_from", settings.model.restore_from, "checkpoint"
     if command == "curriculum" and settings.curriculum.initial_model is not None:
-        yield "curriculum.initial_model", settings.curriculum.initial_model, "checkpoint"
+        yield ("curriculum.initial_model", settings.curriculum.initial_model, "checkpoint")
     if command == "evaluate":
         yield "benchmark.path", settings.benchmark.path, "file"
         if settings.evaluation.checkpoint is not None:
@@ -114,6 +114,10 @@ def _stage(settings: Settings, command: str) -> Iterator[SettingsProblem]:
         other = f"python -m recipes.run_{kind} stage={settings.stage.name}"
         fix = f"stage={'sft' if command == 'sft' else 'math1'}, or {other}"
         yield SettingsProblem("stage", f"{settings.stage.name} of kind {kind}", f"a stage of kind {command}", fix)
+    name = settings.curriculum.name
+    if command in TRAINING and name is not None and settings.run.name == name:
+        fix = f"leave curriculum={name} out, or python -m recipes.run_curriculum curriculum={name}"
+        yield SettingsProblem("curriculum", f"{name}, whose folder is its stages' parent", "one stage alone", fix)
 
 
 def _device(settings: Settings) -> Iterator[SettingsProblem]:
@@ -206,7 +210,7 @@ def _needed(settings: Settings, command: str) -> Iterator[SettingsProblem]:
             "evaluation.checkpoint", "null", "the model to evaluate", "evaluation.checkpoint=FILE.nemo (or a folder)"
         )
     if command == "curriculum" and not settings.curriculum.stages:
-        yield SettingsProblem("curriculum.stages", "[]", "at least one stage", "curriculum=demo")
+        yield SettingsProblem("curriculum.stages", "[]", "at least one stage", "curriculum.stages=[sft,math1]")
     logging = settings.logging
     if logging.mlflow_experiment is not None and logging.mlflow_tracking_uri is None:
         yield SettingsProblem(

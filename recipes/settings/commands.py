@@ -78,7 +78,7 @@ _COMMANDS = (
         module="recipes.run_curriculum",
         preset=("curriculum=demo",),
         unread=("model.restore_from",),
-        main_keys=("curriculum.stages", "curriculum.initial_model", "data.directory", "run.seed"),
+        main_keys=("curriculum.stages", "curriculum.initial_model", "run.directory", "data.directory", "run.seed"),
         examples=(
             "curriculum=demo cluster=cpu",
             "curriculum=acereason_1_1 cluster=h100 curriculum.initial_model=q.nemo",

@@ -1,4 +1,4 @@
-"""From a command line to typed settings: Hydra lays the files of ``conf/`` over each other, the schema has the last word."""
+"""From a command line to typed settings: Hydra lays the files of ``conf/`` over each other, the schema decides."""
 
 from __future__ import annotations
 

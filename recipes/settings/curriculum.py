@@ -43,7 +43,7 @@ def stage_commands(overrides: Sequence[str]) -> list[StageCommand]:
 
     Args:
         overrides: the words of ``python -m recipes.run_curriculum``, flags removed; each stage gets them all, so
-            ``grpo.max_steps=2`` shortens every RL stage.
+            ``grpo.max_steps=2`` shortens every RL stage, and below ``run.directory`` a folder of its own name.
 
     Raises:
         SettingsError: everything that is wrong in any stage; a stage's own problems name the stage.
@@ -56,7 +56,7 @@ def stage_commands(overrides: Sequence[str]) -> list[StageCommand]:
     commands: list[StageCommand] = []
     found: dict[tuple[str, str], SettingsProblem] = {}
     for stage in stages:
-        words = (*COMMANDS["curriculum"].preset, *overrides, f"stage={stage}")
+        words = (*COMMANDS["curriculum"].preset, *overrides, *_own_words(settings, stage))
         command: SettingsCommand = "sft" if OmegaConf.load(_file(stage)).stage.kind == "sft" else "grpo"
         composed = compose(command, [*words, "model.restore_from=null"])
         for problem in value_problems(composed, command):
@@ -65,6 +65,14 @@ def stage_commands(overrides: Sequence[str]) -> list[StageCommand]:
     if found:
         raise SettingsError(list(found.values()))
     return commands
+
+
+def _own_words(settings: Settings, stage: str) -> Iterator[str]:
+    """What tells one stage from the next: its folder lies in the curriculum's, the data are shared."""
+    yield f"stage={stage}"
+    yield f"run.name={stage}"
+    yield f'run.directory="{settings.run.directory}/{stage}"'
+    yield f'data.directory="{settings.data.directory}"'
 
 
 def _file(stage: str) -> Path:
@@ -85,7 +93,7 @@ def _misplaced(overrides: Sequence[str]) -> Iterator[SettingsProblem]:
 def _unknown_stages(stages: Sequence[str]) -> Iterator[SettingsProblem]:
     known = group_options(CONF)["stage"]
     if not stages:
-        yield SettingsProblem("curriculum.stages", "[]", "at least one stage", "curriculum=demo")
+        yield SettingsProblem("curriculum.stages", "[]", "at least one stage", "curriculum.stages=[sft,math1]")
     for stage in stages:
         if stage not in known:
             better = [(nearest(name, known) or [known[0]])[0] if name not in known else name for name in stages]

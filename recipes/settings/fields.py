@@ -9,6 +9,7 @@ import itertools
 import textwrap
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -35,9 +36,13 @@ class Field:
         return _type_name(self.type)
 
 
-@cache
-def fields_of(schema: type) -> dict[str, Field]:
+def fields_of(schema: type) -> Mapping[str, Field]:
     """Dotted key -> field of every leaf of a dataclass schema, in the order of the schema."""
+    return _fields_of(schema)
+
+
+@cache
+def _fields_of(schema: type) -> dict[str, Field]:
     found: dict[str, Field] = {}
     hints = typing.get_type_hints(schema)
     docs = _docstrings(schema)
@@ -56,7 +61,7 @@ def fields_of(schema: type) -> dict[str, Field]:
 def sections_of(schema: type) -> dict[str, type]:
     """Section name -> dataclass of every nested section of a schema."""
     hints = typing.get_type_hints(schema)
-    return {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    return {name: hint for name, hint in hints.items() if isinstance(hint, type) and dataclasses.is_dataclass(hint)}
 
 
 def _docstrings(schema: type) -> dict[str, str]:

@@ -18,7 +18,7 @@ _GROUP_MEANING = {
     "cluster": "the machine: devices, precision, kernels",
     "scale": "what a small model changes in a stage; follows model and stage by itself",
     "benchmark": "held-out problems",
-    "curriculum": "an order of stages and the run's folder",
+    "curriculum": "the stages of recipes.run_curriculum, in order",
 }
 
 

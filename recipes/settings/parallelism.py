@@ -30,7 +30,7 @@ def data_parallel_size(settings: Settings) -> int:
 
 
 def problems(settings: Settings, command: str) -> list[SettingsProblem]:
-    """What does not divide: the model first, then the ranks, then the batch, each only where the one before is sound."""
+    """What does not divide: the model, then the ranks, then the batch, each only where the one before is sound."""
     found = [*_architecture(settings), *_tensor_parallel(settings), *_pipeline_parallel(settings)]
     return found or [*_world(settings)] or [*_batch(settings, command)]
 
@@ -70,7 +70,7 @@ def _tensor_parallel(settings: Settings) -> Iterator[SettingsProblem]:
 
 
 def _pipeline_parallel(settings: Settings) -> Iterator[SettingsProblem]:
-    layers, pipeline = settings.model.num_layers, settings.model.pipeline_model_parallel_size
+    layers, pipeline = (settings.model.num_layers, settings.model.pipeline_model_parallel_size)
     if layers % pipeline:
         works = ", ".join(str(size) for size in range(1, layers + 1) if layers % size == 0)
         fix = f"{_PP}={_largest_divisor(layers, below=pipeline)} ({works} work)"

@@ -273,4 +273,4 @@ class ExportSettings:
     format: str
     """``hf``: a folder that ``AutoModelForCausalLM`` loads."""
     output: str
-    """Folder that the command writes; it must not exist yet."""
+    """Folder to write; one that this command wrote before is replaced, any other non-empty one refused."""

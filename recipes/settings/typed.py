@@ -49,6 +49,7 @@ def typed_values(
     values: dict[str, Any] = {}
     problems = [_unknown_in_files(key, fields) for key in written if key not in fields]
     following: list[SettingsProblem] = []
+    nodes = {owner: OmegaConf.structured(owner) for owner in {field.owner for field in fields.values()}}
     for key, field in fields.items():
         text = written.get(key, "???")
         if text == "???":
@@ -67,7 +68,7 @@ def typed_values(
             following.append(_unresolved(key, text, error))
             continue
         try:
-            values[key] = _converted(field, value)
+            values[key] = _converted(field, value, nodes[field.owner])
         except OmegaConfBaseException:
             problems.append(_wrong_type(field, value, text))
     return values, [_located(problem, written, given) for problem in problems or following]
@@ -103,11 +104,14 @@ def leaves(config: DictConfig) -> dict[str, Any]:
     return found
 
 
-def _converted(field: Field, value: Any) -> Any:
-    """The value as the type of its field, by OmegaConf's rules ("4" is an int, 4.5 is not)."""
+def _converted(field: Field, value: Any, node: DictConfig) -> Any:
+    """The value as the type of its field, by OmegaConf's rules ("4" is an int, 4.5 is not).
+
+    Args:
+        node: structured form of the dataclass that owns the field; it takes the value.
+    """
     if field.type is bool and isinstance(value, int | float) and not isinstance(value, bool):
         raise OmegaConfBaseException(f"{value} is no flag")
-    node = OmegaConf.structured(field.owner)
     OmegaConf.update(node, field.name, value)
     typed = node[field.name]
     return list(typed) if OmegaConf.is_list(typed) else typed
@@ -145,7 +149,7 @@ def _unknown_in_files(key: str, fields: Mapping[str, Field]) -> SettingsProblem:
 def _dangling(key: str, written: str, error: str, fields: Mapping[str, Field]) -> list[SettingsProblem]:
     """A reference to a key that does not exist; empty where the reference stands in another key's value."""
     match = re.search(r"Interpolation key '([^']+)' not found", error)
-    if match is None or match[1] not in written:
+    if match is None or f"${{{match[1]}}}" not in written:
         return []
     near = nearest(match[1], fields)
     expected = f"a reference to a key that exists, such as {near[0]}" if near else "a reference to a key that exists"

@@ -1,0 +1,94 @@
+"""Every file of ``conf/`` is loaded, and every combination that a user is told of composes and passes the checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recipes.settings.checks import value_problems
+from recipes.settings.commands import COMMANDS
+from recipes.settings.compose import SettingsCommand
+from recipes.settings.fields import sections_of
+from recipes.settings.overrides import SHARED, group_options
+from recipes.settings.plan import plan
+from recipes.settings.schema import Settings
+from recipes.settings.typed import CONF
+from tests.unit.settings.composing import PRETRAINED, composed
+
+OPTIONS = group_options(CONF)
+MACHINES = {
+    "laptop": ("cluster=cpu",),
+    "laptop TP=2": ("cluster=cpu", "model.tensor_model_parallel_size=2"),
+    "laptop PP=2": ("cluster=cpu", "model.pipeline_model_parallel_size=2"),
+    "laptop DP=2": ("cluster=cpu", "cluster.devices_per_node=2"),
+    "laptop SmolLM2": ("cluster=cpu", "model=smollm2_135m", PRETRAINED),
+    "H100 node": ("cluster=h100", PRETRAINED),
+    "16 H100 nodes": ("cluster=h100", "cluster.nodes=16", PRETRAINED),
+}
+EVERY_STAGE = ("laptop", "laptop SmolLM2", "H100 node")
+
+
+def command_of(stage: str) -> SettingsCommand:
+    return "sft" if stage == "sft" else "grpo"
+
+
+@pytest.mark.parametrize("stage", OPTIONS["stage"])
+@pytest.mark.parametrize("machine", EVERY_STAGE)
+def test_every_stage_on_every_machine(machine: str, stage: str) -> None:
+    command = command_of(stage)
+    settings = composed(command, f"stage={stage}", *MACHINES[machine])
+    assert value_problems(settings, command) == []
+    assert len(plan(settings, command)) >= 7
+
+
+@pytest.mark.parametrize("stage", ["sft", "math2"])
+@pytest.mark.parametrize("machine", [name for name in MACHINES if name not in EVERY_STAGE])
+def test_the_other_ways_to_cut_it(machine: str, stage: str) -> None:
+    command = command_of(stage)
+    assert value_problems(composed(command, f"stage={stage}", *MACHINES[machine]), command) == []
+
+
+@pytest.mark.parametrize("benchmark", OPTIONS["benchmark"])
+@pytest.mark.parametrize("machine", EVERY_STAGE)
+def test_every_benchmark_on_every_machine(machine: str, benchmark: str) -> None:
+    words = (f"benchmark={benchmark}", "evaluation.checkpoint=a.nemo", *MACHINES[machine])
+    settings = composed("evaluate", *words)
+    assert value_problems(settings, "evaluate") == []
+    assert settings.benchmark.name == benchmark
+
+
+@pytest.mark.parametrize("curriculum", OPTIONS["curriculum"])
+def test_every_curriculum(curriculum: str) -> None:
+    words = (f"curriculum={curriculum}", "curriculum.initial_model=a.nemo")
+    settings = composed("curriculum", *words)
+    assert value_problems(settings, "curriculum") == []
+    assert settings.curriculum.name == curriculum
+    assert set(settings.curriculum.stages) <= set(OPTIONS["stage"])
+
+
+@pytest.mark.parametrize(("group", "option"), [(g, o) for g in ("stage", "model", "cluster") for o in OPTIONS[g]])
+def test_names_are_file_names(group: str, option: str) -> None:
+    words = () if group == "model" and option == "tiny" else (PRETRAINED,)
+    settings = composed(command_of(option), f"{group}={option}", *words)
+    assert getattr(settings, group).name == option
+
+
+def test_every_model_with_a_scale_has_one_for_every_stage() -> None:
+    models = {name.partition("/")[0] for name in OPTIONS["scale"]}
+    assert models == {"tiny", "smollm2_135m"}
+    assert set(OPTIONS["scale"]) == {f"{model}/{stage}" for model in models for stage in OPTIONS["stage"]}
+    assert all((CONF / "scale" / model / f"{SHARED}.yaml").is_file() for model in models)
+
+
+def test_no_file_of_conf_is_left_out() -> None:
+    """The tests above load every option of every group; the rest are the roots and base, which the roots list."""
+    root = yaml.safe_load((CONF / "recipe.yaml").read_text(encoding="utf-8"))
+    base = root["defaults"][0]["base"]
+    assert base == list(sections_of(Settings)), "one file of base for each section, in the schema's order"
+    expected = {Path(f"{command.root}.yaml") for command in COMMANDS.values()}
+    expected |= {Path("base") / f"{name}.yaml" for name in base}
+    expected |= {Path(group) / f"{option}.yaml" for group, options in OPTIONS.items() for option in options}
+    expected |= {Path("scale") / model / f"{SHARED}.yaml" for model in ("tiny", "smollm2_135m")}
+    assert {path.relative_to(CONF) for path in CONF.rglob("*") if path.is_file()} == expected
