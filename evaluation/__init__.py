@@ -1,0 +1,1 @@
+"""avg@n: sample -> grade -> score (paper §4.1)."""

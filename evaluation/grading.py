@@ -1,0 +1,49 @@
+"""Samples in, graded samples out: the training reward's own grader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from evaluation.samples import Sample
+from recipes.records import Problem, Verdict
+
+BATCH = 256
+"""Responses handed to the grader at a time: the progress bar moves, and its workers stay busy."""
+
+
+class Grader(Protocol):
+    """``recipes.grading.math_grader.MathGrader``."""
+
+    def grade(self, responses: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
+        """One verdict for each response, same order."""
+        ...
+
+
+def grade_samples(
+    grader: Grader,
+    samples: Sequence[Sample],
+    problems: Sequence[Problem],
+    progress: Callable[[int], None] | None = None,
+) -> list[Sample]:
+    """The samples with verdict and extracted answer, same order.
+
+    Raises:
+        KeyError: a sample of a problem that is not among ``problems``.
+    """
+    golds = {problem.id: problem.answer for problem in problems}
+    graded: list[Sample] = []
+    for start in range(0, len(samples), BATCH):
+        some = samples[start : start + BATCH]
+        verdicts = grader.grade(
+            [sample.text for sample in some],
+            [golds[sample.problem_id] for sample in some],
+        )
+        graded += [
+            replace(sample, verdict=verdict.verdict, extracted=verdict.extracted)
+            for sample, verdict in zip(some, verdicts, strict=True)
+        ]
+        if progress is not None:
+            progress(len(some))
+    return graded

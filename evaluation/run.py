@@ -1,0 +1,233 @@
+"""avg@n of a checkpoint on a benchmark: sample, grade, score (paper §4.1).
+
+    python -m evaluation.run benchmark=tiny_math evaluation.checkpoint=runs/demo/math4/model.nemo evaluation.n=8
+    python -m evaluation.run evaluation.engine=hf evaluation.checkpoint=runs/demo/final/hf evaluation.output=scores
+
+Writes OUTPUT/scores.json and OUTPUT/<benchmark>/samples.jsonl, one record per sample with its verdict. A response that
+hit the length budget counts as not solved, as in the training reward.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from tqdm import tqdm
+
+from evaluation.grading import grade_samples
+from evaluation.samples import merge_parts, part_path, remove_parts, write_samples
+from evaluation.sampling import Batch, plan_batches, sample_batches
+from evaluation.scores import Scores, score
+from recipes.backends.start import start_frameworks
+from recipes.data.jsonl import read_problems, write_text
+from recipes.data.prompts import encode_prompts
+from recipes.data.tokenizer import load_tokenizer, pad_token_of
+from recipes.grading.math_grader import MathGrader
+from recipes.records import Problem
+from recipes.rollouts.engine import RolloutEngine
+from recipes.settings.compose import settings_from_command_line, to_yaml
+from recipes.settings.schema import Settings
+
+
+class Ranks(Protocol):
+    """The processes of the run; a replica is what holds one copy of the model."""
+
+    is_main: bool
+    is_replica_source: bool
+    replica: int
+    replicas: int
+
+    def barrier(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OneProcess:
+    """``Ranks`` of an engine that lives in one process."""
+
+    is_main: bool = True
+    is_replica_source: bool = True
+    replica: int = 0
+    replicas: int = 1
+
+    def barrier(self) -> None:
+        """Nobody to wait for."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command ``python -m evaluation.run``."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    settings = _own_logs(
+        settings_from_command_line("evaluate", __doc__ or "", arguments)
+    )
+    hugging_face = settings.evaluation.engine == "hf"
+    if settings.benchmark.grader != "math":
+        sys.exit(
+            f"benchmark.grader={settings.benchmark.grader}: only benchmarks with the grader math can be scored"
+        )
+    problems = read_problems(settings.benchmark.path)
+    tokenizer = load_tokenizer(
+        str(settings.evaluation.checkpoint)
+        if hugging_face
+        else settings.model.tokenizer
+    )
+    prompts = encode_prompts(
+        problems,
+        tokenizer,
+        settings.benchmark.instruction,
+        settings.data.max_prompt_length,
+    )
+    batches = plan_batches(
+        prompts,
+        settings.evaluation.n,
+        settings.evaluation.batch_size,
+        settings.run.seed,
+        settings.benchmark.name,
+    )
+    if hugging_face:
+        engine, ranks = _hf_engine(settings, tokenizer)
+    else:
+        start_frameworks(settings, "evaluation.run", arguments)
+        engine, ranks = _megatron_engine(settings, tokenizer)
+    _sample(settings, engine, ranks, batches, tokenizer)
+    if ranks.is_main:
+        _grade_and_score(settings, ranks.replicas, problems)
+
+
+def _own_logs(settings: Settings) -> Settings:
+    """The frameworks' log goes below ``evaluation.output``; an evaluation is no run for TensorBoard and W&B."""
+    quiet = replace(
+        settings.logging,
+        tensorboard=False,
+        wandb_project=None,
+        mlflow_tracking_uri=None,
+    )
+    return replace(
+        settings,
+        run=replace(settings.run, directory=settings.evaluation.output),
+        logging=quiet,
+    )
+
+
+def _megatron_engine(settings: Settings, tokenizer: Any) -> tuple[RolloutEngine, Ranks]:
+    from recipes.backends.aligner.actor import GrpoActor
+    from recipes.backends.aligner.ranks import MegatronRanks
+    from recipes.backends.aligner.rollouts import MegatronEngine
+    from recipes.backends.aligner.session import open_session
+
+    model = replace(settings.model, restore_from=settings.evaluation.checkpoint)
+    session = open_session(
+        GrpoActor,
+        replace(settings, model=model),
+        micro_batch_size=1,
+        global_batch_size=settings.cluster.nodes * settings.cluster.devices_per_node,
+        max_steps=1,
+        inference_only=True,
+    )
+    engine = MegatronEngine(
+        session.model.eval(),
+        end_tokens=[tokenizer.eos_token_id],
+        pad_token=pad_token_of(tokenizer),
+        batch_size=settings.evaluation.batch_size,
+    )
+    return engine, MegatronRanks()
+
+
+def _hf_engine(settings: Settings, tokenizer: Any) -> tuple[RolloutEngine, Ranks]:
+    from recipes.backends.quiet import quiet_frameworks
+
+    quiet_frameworks(Path(settings.run.directory) / "logs" / "frameworks.log")
+    from recipes.backends.huggingface.engine import HfEngine
+
+    engine = HfEngine.load(
+        Path(str(settings.evaluation.checkpoint)),
+        precision=settings.cluster.precision,
+        end_tokens=[tokenizer.eos_token_id],
+        pad_token=pad_token_of(tokenizer),
+        batch_size=settings.evaluation.batch_size,
+    )
+    return engine, OneProcess()
+
+
+def _sample(
+    settings: Settings,
+    engine: RolloutEngine,
+    ranks: Ranks,
+    batches: Sequence[Batch],
+    tokenizer: Any,
+) -> None:
+    """Each replica samples its share of the batches and writes its part."""
+    folder = Path(settings.evaluation.output, settings.benchmark.name)
+    mine = batches[ranks.replica :: ranks.replicas]
+    total = sum(len(batch.requests) for batch in mine)
+    name = f"{settings.benchmark.name} avg@{settings.evaluation.n}"
+    with _bar(f"{name}: sampling", total, shown=ranks.is_main) as bar:
+        samples = list(
+            sample_batches(engine, mine, tokenizer, settings.evaluation, bar.update)
+        )
+    if ranks.is_replica_source:
+        write_samples(part_path(folder, ranks.replica), samples)
+    ranks.barrier()
+
+
+def _grade_and_score(
+    settings: Settings, replicas: int, problems: Sequence[Problem]
+) -> None:
+    output, name = Path(settings.evaluation.output), settings.benchmark.name
+    folder, ids = output / name, [problem.id for problem in problems]
+    samples = merge_parts(folder, replicas, ids)
+    grading = settings.grading
+    with (
+        _bar(
+            f"{name} avg@{settings.evaluation.n}: grading", len(samples), shown=True
+        ) as bar,
+        MathGrader(
+            grading.workers, grading.timeout_seconds, grading.require_thinking
+        ) as grader,
+    ):
+        samples = grade_samples(grader, samples, problems, bar.update)
+    write_samples(folder / "samples.jsonl", samples)
+    remove_parts(folder)
+    scores = score(samples, ids, settings.evaluation.n)
+    write_text(folder / "settings.yaml", to_yaml(settings))
+    _add_scores(output / "scores.json", name, scores)
+    print(_line(name, scores))
+
+
+def _add_scores(path: Path, name: str, scores: Scores) -> None:
+    """Put one benchmark's scores beside those that the file already has."""
+    others = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    write_text(path, json.dumps(others | {name: scores.as_dict()}, indent=1) + "\n")
+
+
+def _line(name: str, scores: Scores) -> str:
+    def shown(value: float | None, form: str) -> str:
+        return "?" if value is None else format(value, form)
+
+    return (
+        f"{name}: avg@{scores.n} {shown(scores.avg, '.3f')} ± {shown(scores.stderr_sampling, '.3f')} "
+        f"({scores.problems} problems, {scores.samples} samples, {scores.missing} missing; "
+        f"truncated {shown(scores.truncated_fraction, '.1%')}, no answer {shown(scores.no_answer_fraction, '.1%')}, "
+        f"mean length {shown(scores.mean_length, '.0f')} tokens)"
+    )
+
+
+@contextmanager
+def _bar(name: str, total: int, *, shown: bool) -> Iterator[tqdm]:
+    with tqdm(
+        total=total,
+        desc=name,
+        unit="sample",
+        disable=not shown,
+        dynamic_ncols=True,
+        smoothing=0.05,
+    ) as bar:
+        yield bar
+
+
+if __name__ == "__main__":
+    main()
