@@ -150,13 +150,14 @@ class _Recorder:
         self._loggers = loggers
         self._record = record
 
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None, prefix: str = "") -> None:
+    def log_metrics(self, metrics: Mapping[str, Any], step: int, prefix: str = "") -> None:
         if not metrics:
             return
         self._loggers.log_metrics(metrics, step, prefix)
         if torch.distributed.get_rank() == 0:
             numbers = {f"{prefix}{key}": float(value) for key, value in metrics.items()}
-            self._record({"step": step, **numbers})
+            # NeMo-Aligner numbers a validation by the updates done; here it has the number (from 0) of the last one.
+            self._record({"step": step - 1 if prefix == "val/" else step, **numbers})
 
     def finalize(self) -> None:
         self._loggers.finalize()
