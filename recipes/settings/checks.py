@@ -80,7 +80,7 @@ def _inputs(settings: Settings | ExportSettings, command: str) -> Iterator[tuple
     if command in TRAINING and settings.model.restore_from is not None:
         yield "model.restore_from", settings.model.restore_from, "checkpoint"
     if command == "curriculum" and settings.curriculum.initial_model is not None:
-        yield ("curriculum.initial_model", settings.curriculum.initial_model, "checkpoint")
+        yield "curriculum.initial_model", settings.curriculum.initial_model, "checkpoint"
     if command == "evaluate":
         yield "benchmark.path", settings.benchmark.path, "file"
         if settings.evaluation.checkpoint is not None:

@@ -70,7 +70,7 @@ def _tensor_parallel(settings: Settings) -> Iterator[SettingsProblem]:
 
 
 def _pipeline_parallel(settings: Settings) -> Iterator[SettingsProblem]:
-    layers, pipeline = (settings.model.num_layers, settings.model.pipeline_model_parallel_size)
+    layers, pipeline = settings.model.num_layers, settings.model.pipeline_model_parallel_size
     if layers % pipeline:
         works = ", ".join(str(size) for size in range(1, layers + 1) if layers % size == 0)
         fix = f"{_PP}={_largest_divisor(layers, below=pipeline)} ({works} work)"

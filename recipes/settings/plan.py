@@ -46,7 +46,7 @@ def launch_problems(
 
 def parameters(model: ModelSettings) -> int:
     """Weights of the model, embedding padding included (7,615,616,512 for Qwen2.5-Math-7B)."""
-    hidden, heads, groups = (model.hidden_size, model.num_attention_heads, model.num_query_groups)
+    hidden, heads, groups = model.hidden_size, model.num_attention_heads, model.num_query_groups
     qkv_channels = hidden // heads * (heads + 2 * groups)
     attention = hidden * qkv_channels + hidden * hidden + (qkv_channels if model.architecture == "qwen2" else 0)
     layer = attention + 3 * hidden * model.ffn_hidden_size + 2 * hidden
@@ -61,7 +61,7 @@ def _common(settings: Settings) -> Rows:
     model, cluster = settings.model, settings.cluster
     weights = model.restore_from or "random weights"
     yield "model", f"{model.name}, {parameters(model):,} parameters, from {weights}"
-    tensor, pipeline = (model.tensor_model_parallel_size, model.pipeline_model_parallel_size)
+    tensor, pipeline = model.tensor_model_parallel_size, model.pipeline_model_parallel_size
     processes = f"{cluster.nodes} x {cluster.devices_per_node} {cluster.accelerator} processes"
     cut = f"tensor {tensor} x pipeline {pipeline} x data {data_parallel_size(settings)}"
     yield "ranks", f"{world_size(settings)} = {processes} = {cut}"
@@ -87,7 +87,7 @@ def _sft(settings: Settings) -> Rows:
     yield "steps", steps
     cut = f"{copies} data-parallel x {micro_batches} micro-batches x {sft.micro_batch_size}"
     yield "batch", f"{sft.global_batch_size} demonstrations = {cut}"
-    yield ("tokens", f"at most {sft.global_batch_size * sft.max_sequence_length:,} a step")
+    yield "tokens", f"at most {sft.global_batch_size * sft.max_sequence_length:,} a step"
     yield "writes", f"{settings.run.directory}, {_saves(settings)}"
 
 
@@ -97,16 +97,13 @@ def _grpo(settings: Settings) -> Rows:
     copies = data_parallel_size(settings)
     sampled = rollouts * grpo.max_response_length
     yield "stage", f"{settings.stage.name}, {settings.data.train}"
-    yield ("steps", f"{grpo.max_steps:,} steps, {grpo.max_steps * grpo.prompts_per_step:,} prompts in all")
-    yield (
-        "rollouts",
-        f"{grpo.prompts_per_step} prompts x {grpo.rollouts_per_prompt} = {rollouts:,} a step, one update",
-    )
+    yield "steps", f"{grpo.max_steps:,} steps, {grpo.max_steps * grpo.prompts_per_step:,} prompts in all"
+    yield "rollouts", f"{grpo.prompts_per_step} prompts x {grpo.rollouts_per_prompt} = {rollouts:,} a step, one update"
     micro_batches = rollouts // copies // grpo.micro_batch_size
     cut = f"{copies} data-parallel x {micro_batches} micro-batches x {grpo.micro_batch_size}"
     yield "batch", f"{rollouts:,} rollouts = {cut}"
     prompts = rollouts * settings.data.max_prompt_length
-    yield ("tokens", f"at most {sampled:,} sampled a step, {sampled + prompts:,} trained with their prompts")
+    yield "tokens", f"at most {sampled:,} sampled a step, {sampled + prompts:,} trained with their prompts"
     yield "writes", f"{settings.run.directory}, {_saves(settings)}"
 
 
@@ -118,7 +115,7 @@ def _evaluate(settings: Settings) -> Rows:
         samples += f" x {rows:,} problems = {rows * evaluation.n:,}"
     yield "evaluates", f"{evaluation.checkpoint} with the {evaluation.engine} engine"
     yield "benchmark", f"{benchmark.name}, {benchmark.path}"
-    yield ("samples", f"{samples}, at most {evaluation.max_response_length:,} tokens each")
+    yield "samples", f"{samples}, at most {evaluation.max_response_length:,} tokens each"
     yield "writes", evaluation.output
 
 

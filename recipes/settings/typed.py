@@ -68,7 +68,7 @@ def typed_values(
             following.append(_unresolved(key, text, error))
             continue
         try:
-            values[key] = _converted(field, value, nodes[field.owner])
+            values[key] = converted(field, value, nodes[field.owner])
         except OmegaConfBaseException:
             problems.append(_wrong_type(field, value, text))
     return values, [_located(problem, written, given) for problem in problems or following]
@@ -104,7 +104,7 @@ def leaves(config: DictConfig) -> dict[str, Any]:
     return found
 
 
-def _converted(field: Field, value: Any, node: DictConfig) -> Any:
+def converted(field: Field, value: Any, node: DictConfig) -> Any:
     """The value as the type of its field, by OmegaConf's rules ("4" is an int, 4.5 is not).
 
     Args:

@@ -16,7 +16,7 @@ from recipes.settings.compose import SettingsCommand, compose
 from recipes.settings.errors import SettingsError
 from recipes.settings.fields import fields_of
 from recipes.settings.schema import ExportSettings, Settings
-from recipes.settings.typed import _converted
+from recipes.settings.typed import converted
 from tests.unit.settings.composing import PRETRAINED, by_key, changed, composed
 
 TP, PP = "model.tensor_model_parallel_size", "model.pipeline_model_parallel_size"
@@ -165,7 +165,7 @@ def test_the_fix_works(
         repaired = composed(command)
     else:
         field = fields_of(Settings)[name]
-        typed_value = _converted(
+        typed_value = converted(
             field, yaml.safe_load(value) if value[0] == "[" else value, OmegaConf.structured(field.owner)
         )
         repaired = changed(settings, {name: typed_value})
