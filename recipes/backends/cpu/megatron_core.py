@@ -175,8 +175,7 @@ def _write_results() -> None:
     from megatron.core.dist_checkpointing.strategies import filesystem_async
 
     require_parameters("dist_ckpt_write_results", WRITER + "._get_write_results_queue", ())
-    results = _ForkedResult()
-    filesystem_async._get_write_results_queue = lambda: results
+    filesystem_async._get_write_results_queue = _ForkedResult  # one for each save: ranks may be forks of one process
 
 
 PATCHES = (
