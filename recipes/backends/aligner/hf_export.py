@@ -31,8 +31,6 @@ GENERATION_CONFIG_NAME = "generation_config.json"
 MARKER_NAME = "export.json"
 """Tells a folder that this command wrote, and may replace, from one that it must not touch."""
 
-_VOCABULARY_KEYS = ("embedding.word_embeddings.weight", "output_layer.weight")
-
 
 def export_hf(checkpoint: Path, output: Path, max_shard_bytes: int = MAX_SHARD_BYTES) -> None:
     """Convert a checkpoint written under any tensor and pipeline parallel size; ``output`` appears by one rename.
@@ -130,10 +128,8 @@ def _check(reader: WeightsReader, architecture: Architecture, source: Path) -> t
         if key not in found:
             problems.append(f"  {key}: missing, expected shape {list(shape)}")
             continue
-        size = tuple(found[key].size)
-        # Tensor parallelism pads the vocabulary to a multiple of its size; the rows beyond it are never read.
-        if size[0] < shape[0] or size[1:] != shape[1:] or (size != shape and key not in _VOCABULARY_KEYS):
-            problems.append(f"  {key}: shape {list(size)}, expected {list(shape)}")
+        if tuple(found[key].size) != shape:
+            problems.append(f"  {key}: shape {list(found[key].size)}, expected {list(shape)}")
         dtypes.add(found[key].properties.dtype)
     unexpected = [f"  {key}: unexpected" for key in found.keys() - expected]
     if len(dtypes) > 1 or not dtypes <= set(DTYPES.values()):
@@ -146,7 +142,7 @@ def _check(reader: WeightsReader, architecture: Architecture, source: Path) -> t
 
 def _tensors(reader: WeightsReader, architecture: Architecture, progress: tqdm) -> Iterator[tuple[str, Tensor]]:
     for parameter in parameters(architecture):
-        tensor = reader.read(parameter.checkpoint_key, parameter.layer)[: parameter.shape[0]]
+        tensor = reader.read(parameter.checkpoint_key, parameter.layer)
         for (name, _), part in zip(parameter.hf_shapes, split(parameter, tensor, architecture), strict=True):
             yield name, part
             progress.update()
