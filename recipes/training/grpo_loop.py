@@ -28,6 +28,10 @@ from recipes.training.metrics_log import MetricsLog
 from recipes.training.ports import Grader, MetricLogger, Policy, Ranks, UpdateMetrics
 
 
+SECONDS_BETWEEN_REFRESHES = 0.5
+"""Of the progress bar while a batch is being sampled."""
+
+
 @dataclass(slots=True)
 class PhaseClock:
     """Wall seconds of the phases of one step."""
@@ -105,12 +109,14 @@ class GrpoLoop:
 
     def sample(self, step: int, prompts: Sequence[EncodedPrompt], bar: tqdm) -> list[tuple[Rollout, ...]]:
         """G rollouts for each of this replica's prompts, drawn from the current weights."""
-        total, finished = len(prompts) * self.settings.rollouts_per_prompt, 0
+        total, finished, shown = len(prompts) * self.settings.rollouts_per_prompt, 0, 0.0
 
         def progress(count: int) -> None:
-            nonlocal finished
+            nonlocal finished, shown
             finished += count
-            bar.set_description_str(f"{self.stage} sampled {finished}/{total}")
+            if finished == total or time.monotonic() - shown > SECONDS_BETWEEN_REFRESHES:
+                shown = time.monotonic()
+                bar.set_description_str(f"{self.stage} sampled {finished}/{total}")
 
         return sample_groups(
             self.engine,
