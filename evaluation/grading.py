@@ -36,10 +36,7 @@ def grade_samples(
     graded: list[Sample] = []
     for start in range(0, len(samples), BATCH):
         some = samples[start : start + BATCH]
-        verdicts = grader.grade(
-            [sample.text for sample in some],
-            [golds[sample.problem_id] for sample in some],
-        )
+        verdicts = grader.grade([sample.text for sample in some], [golds[sample.problem_id] for sample in some])
         graded += [
             replace(sample, verdict=verdict.verdict, extracted=verdict.extracted)
             for sample, verdict in zip(some, verdicts, strict=True)

@@ -61,32 +61,15 @@ class OneProcess:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command ``python -m evaluation.run``."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    settings = _own_logs(
-        settings_from_command_line("evaluate", __doc__ or "", arguments)
-    )
+    settings = _own_logs(settings_from_command_line("evaluate", __doc__ or "", arguments))
     hugging_face = settings.evaluation.engine == "hf"
     if settings.benchmark.grader != "math":
-        sys.exit(
-            f"benchmark.grader={settings.benchmark.grader}: only benchmarks with the grader math can be scored"
-        )
+        sys.exit(f"benchmark.grader={settings.benchmark.grader}: only benchmarks with the grader math can be scored")
     problems = read_problems(settings.benchmark.path)
-    tokenizer = load_tokenizer(
-        str(settings.evaluation.checkpoint)
-        if hugging_face
-        else settings.model.tokenizer
-    )
-    prompts = encode_prompts(
-        problems,
-        tokenizer,
-        settings.benchmark.instruction,
-        settings.data.max_prompt_length,
-    )
+    tokenizer = load_tokenizer(str(settings.evaluation.checkpoint) if hugging_face else settings.model.tokenizer)
+    prompts = encode_prompts(problems, tokenizer, settings.benchmark.instruction, settings.data.max_prompt_length)
     batches = plan_batches(
-        prompts,
-        settings.evaluation.n,
-        settings.evaluation.batch_size,
-        settings.run.seed,
-        settings.benchmark.name,
+        prompts, settings.evaluation.n, settings.evaluation.batch_size, settings.run.seed, settings.benchmark.name
     )
     if hugging_face:
         engine, ranks = _hf_engine(settings, tokenizer)
@@ -100,17 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _own_logs(settings: Settings) -> Settings:
     """The frameworks' log goes below ``evaluation.output``; an evaluation is no run for TensorBoard and W&B."""
-    quiet = replace(
-        settings.logging,
-        tensorboard=False,
-        wandb_project=None,
-        mlflow_tracking_uri=None,
-    )
-    return replace(
-        settings,
-        run=replace(settings.run, directory=settings.evaluation.output),
-        logging=quiet,
-    )
+    quiet = replace(settings.logging, tensorboard=False, wandb_project=None, mlflow_tracking_uri=None)
+    return replace(settings, run=replace(settings.run, directory=settings.evaluation.output), logging=quiet)
 
 
 def _megatron_engine(settings: Settings, tokenizer: Any) -> tuple[RolloutEngine, Ranks]:
@@ -153,41 +127,27 @@ def _hf_engine(settings: Settings, tokenizer: Any) -> tuple[RolloutEngine, Ranks
     return engine, OneProcess()
 
 
-def _sample(
-    settings: Settings,
-    engine: RolloutEngine,
-    ranks: Ranks,
-    batches: Sequence[Batch],
-    tokenizer: Any,
-) -> None:
+def _sample(settings: Settings, engine: RolloutEngine, ranks: Ranks, batches: Sequence[Batch], tokenizer: Any) -> None:
     """Each replica samples its share of the batches and writes its part."""
     folder = Path(settings.evaluation.output, settings.benchmark.name)
     mine = batches[ranks.replica :: ranks.replicas]
     total = sum(len(batch.requests) for batch in mine)
     name = f"{settings.benchmark.name} avg@{settings.evaluation.n}"
     with _bar(f"{name}: sampling", total, shown=ranks.is_main) as bar:
-        samples = list(
-            sample_batches(engine, mine, tokenizer, settings.evaluation, bar.update)
-        )
+        samples = list(sample_batches(engine, mine, tokenizer, settings.evaluation, bar.update))
     if ranks.is_replica_source:
         write_samples(part_path(folder, ranks.replica), samples)
     ranks.barrier()
 
 
-def _grade_and_score(
-    settings: Settings, replicas: int, problems: Sequence[Problem]
-) -> None:
+def _grade_and_score(settings: Settings, replicas: int, problems: Sequence[Problem]) -> None:
     output, name = Path(settings.evaluation.output), settings.benchmark.name
     folder, ids = output / name, [problem.id for problem in problems]
     samples = merge_parts(folder, replicas, ids)
     grading = settings.grading
     with (
-        _bar(
-            f"{name} avg@{settings.evaluation.n}: grading", len(samples), shown=True
-        ) as bar,
-        MathGrader(
-            grading.workers, grading.timeout_seconds, grading.require_thinking
-        ) as grader,
+        _bar(f"{name} avg@{settings.evaluation.n}: grading", len(samples), shown=True) as bar,
+        MathGrader(grading.workers, grading.timeout_seconds, grading.require_thinking) as grader,
     ):
         samples = grade_samples(grader, samples, problems, bar.update)
     write_samples(folder / "samples.jsonl", samples)
@@ -218,14 +178,7 @@ def _line(name: str, scores: Scores) -> str:
 
 @contextmanager
 def _bar(name: str, total: int, *, shown: bool) -> Iterator[tqdm]:
-    with tqdm(
-        total=total,
-        desc=name,
-        unit="sample",
-        disable=not shown,
-        dynamic_ncols=True,
-        smoothing=0.05,
-    ) as bar:
+    with tqdm(total=total, desc=name, unit="sample", disable=not shown, dynamic_ncols=True, smoothing=0.05) as bar:
         yield bar
 
 

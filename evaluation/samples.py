@@ -71,13 +71,9 @@ def read_samples(path: Path) -> list[Sample]:
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
-                raise SamplesError(
-                    f"{path}:{number}: malformed JSON: {error.msg}; sample again"
-                ) from error
+                raise SamplesError(f"{path}:{number}: malformed JSON: {error.msg}; sample again") from error
             if not isinstance(row, dict) or set(row) != expected:
-                raise SamplesError(
-                    f"{path}:{number}: expected an object with the keys {', '.join(sorted(expected))}"
-                )
+                raise SamplesError(f"{path}:{number}: expected an object with the keys {', '.join(sorted(expected))}")
             samples.append(Sample(**row))
     return samples
 
@@ -87,9 +83,7 @@ def part_path(folder: Path, replica: int) -> Path:
     return folder / f".samples.replica_{replica:03d}.jsonl"
 
 
-def merge_parts(
-    folder: Path, replicas: int, problem_ids: Sequence[str]
-) -> list[Sample]:
+def merge_parts(folder: Path, replicas: int, problem_ids: Sequence[str]) -> list[Sample]:
     """The samples of all replicas, in the order of ``problem_ids`` and then of the sample index.
 
     Raises:

@@ -21,23 +21,16 @@ class Batch:
     seed: int
 
 
-def plan_batches(
-    prompts: Sequence[EncodedPrompt], n: int, batch_size: int, seed: int, benchmark: str
-) -> list[Batch]:
+def plan_batches(prompts: Sequence[EncodedPrompt], n: int, batch_size: int, seed: int, benchmark: str) -> list[Batch]:
     """Every sample of a benchmark exactly once, prompts of like length together so that few wait for longer ones.
 
     A batch's seed follows from ``seed``, the benchmark's name and the batch's number. Replicas share out whole batches,
     so the samples are the same on one GPU and on eight.
     """
-    ordered = sorted(
-        prompts, key=lambda prompt: (len(prompt.tokens), prompt.problem.id)
-    )
+    ordered = sorted(prompts, key=lambda prompt: (len(prompt.tokens), prompt.problem.id))
     requests = [(prompt, sample) for prompt in ordered for sample in range(n)]
     return [
-        Batch(
-            tuple(requests[start : start + batch_size]),
-            sampling_seed(seed, benchmark, index),
-        )
+        Batch(tuple(requests[start : start + batch_size]), sampling_seed(seed, benchmark, index))
         for index, start in enumerate(range(0, len(requests), batch_size))
     ]
 
@@ -63,9 +56,7 @@ def sample_batches(
             seed=batch.seed,
             progress=progress,
         )
-        for (prompt, sample), generation in zip(
-            batch.requests, generations, strict=True
-        ):
+        for (prompt, sample), generation in zip(batch.requests, generations, strict=True):
             text = generation.tokens if generation.truncated else generation.tokens[:-1]
             yield Sample(
                 problem_id=prompt.problem.id,

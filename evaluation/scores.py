@@ -43,9 +43,7 @@ class Scores:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {name: getattr(self, name) for name in self.__slots__} | {
-            "per_problem": dict(self.per_problem)
-        }
+        return {name: getattr(self, name) for name in self.__slots__} | {"per_problem": dict(self.per_problem)}
 
 
 def score(samples: Sequence[Sample], problem_ids: Sequence[str], n: int) -> Scores:
@@ -63,22 +61,12 @@ def score(samples: Sequence[Sample], problem_ids: Sequence[str], n: int) -> Scor
     for sample in samples:
         outcomes = solved.get(sample.problem_id)
         if outcomes is None:
-            raise ValueError(
-                f"a sample of {sample.problem_id}, which the benchmark does not have"
-            )
+            raise ValueError(f"a sample of {sample.problem_id}, which the benchmark does not have")
         if sample.sample in outcomes or not 0 <= sample.sample < n:
-            raise ValueError(
-                f"sample {sample.sample} of {sample.problem_id} is there twice or is not among n={n}"
-            )
+            raise ValueError(f"sample {sample.sample} of {sample.problem_id} is there twice or is not among n={n}")
         outcomes[sample.sample] = sample.solved
-    counts = {
-        problem: (sum(outcomes.values()), len(outcomes))
-        for problem, outcomes in solved.items()
-    }
-    rates = {
-        problem: correct / drawn if drawn else None
-        for problem, (correct, drawn) in counts.items()
-    }
+    counts = {problem: (sum(outcomes.values()), len(outcomes)) for problem, outcomes in solved.items()}
+    rates = {problem: correct / drawn if drawn else None for problem, (correct, drawn) in counts.items()}
     known = [rate for rate in rates.values() if rate is not None]
     complete = len(known) == len(rates)
     return Scores(
@@ -109,9 +97,7 @@ def sampling_error(counts: Sequence[tuple[int, int]]) -> float | None:
     """
     if not counts or any(drawn < 2 for _, drawn in counts):
         return None
-    variances = (
-        solved / drawn * (1 - solved / drawn) / (drawn - 1) for solved, drawn in counts
-    )
+    variances = (solved / drawn * (1 - solved / drawn) / (drawn - 1) for solved, drawn in counts)
     return math.sqrt(sum(variances)) / len(counts)
 
 

@@ -16,9 +16,7 @@ from recipes.records import Generation
 class HfEngine:
     """``rollouts.engine.RolloutEngine`` on a Hugging Face causal language model."""
 
-    def __init__(
-        self, model: Any, *, end_tokens: Sequence[int], pad_token: int, batch_size: int
-    ) -> None:
+    def __init__(self, model: Any, *, end_tokens: Sequence[int], pad_token: int, batch_size: int) -> None:
         """Args:
         model: ``transformers.PreTrainedModel`` with a language-model head.
         end_tokens: ids that end a response.
@@ -39,9 +37,7 @@ class HfEngine:
             options: of the constructor.
         """
         dtype = torch.float32 if precision == "32" else torch.bfloat16
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, torch_dtype=dtype, local_files_only=True
-        )
+        model = AutoModelForCausalLM.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
         return cls(model.to("cuda" if torch.cuda.is_available() else "cpu"), **options)
 
     def generate(
@@ -59,10 +55,7 @@ class HfEngine:
         Raises:
             ValueError: a prompt and the budget together exceed the model's positions.
         """
-        limit, longest = (
-            self._model.config.max_position_embeddings,
-            max(map(len, prompts)),
-        )
+        limit, longest = (self._model.config.max_position_embeddings, max(map(len, prompts)))
         if longest + max_new_tokens > limit:
             raise ValueError(
                 f"a prompt of {longest} tokens and a budget of {max_new_tokens} exceed the model's {limit} positions"
@@ -71,33 +64,18 @@ class HfEngine:
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         results: dict[int, Generation] = {}
         # ``generate`` draws from the global generator alone.
-        with torch.random.fork_rng(
-            devices=[self._model.device] if self._model.device.type == "cuda" else []
-        ):
+        with torch.random.fork_rng(devices=[self._model.device] if self._model.device.type == "cuda" else []):
             torch.manual_seed(seed)
             for start in range(0, len(order), self._batch_size):
                 chunk = order[start : start + self._batch_size]
-                results.update(
-                    zip(
-                        chunk,
-                        self._decode([prompts[i] for i in chunk], config),
-                        strict=True,
-                    )
-                )
+                results.update(zip(chunk, self._decode([prompts[i] for i in chunk], config), strict=True))
                 if progress is not None:
                     progress(len(chunk))
         return [results[i] for i in range(len(prompts))]
 
-    def _generation_config(
-        self, max_new_tokens: int, temperature: float, top_p: float
-    ) -> GenerationConfig:
+    def _generation_config(self, max_new_tokens: int, temperature: float, top_p: float) -> GenerationConfig:
         """Nothing is left to the folder's ``generation_config.json`` (top-k, repetition penalty ...)."""
-        drawing = {
-            "do_sample": True,
-            "temperature": temperature,
-            "top_p": top_p,
-            "top_k": 0,
-        }
+        drawing = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
         return GenerationConfig(
             max_new_tokens=max_new_tokens,
             eos_token_id=list(self._end_tokens),
@@ -106,9 +84,7 @@ class HfEngine:
         )
 
     @torch.inference_mode()
-    def _decode(
-        self, prompts: Sequence[Sequence[int]], config: GenerationConfig
-    ) -> list[Generation]:
+    def _decode(self, prompts: Sequence[Sequence[int]], config: GenerationConfig) -> list[Generation]:
         started = time.monotonic()
         width = max(map(len, prompts))
         tokens = torch.full((len(prompts), width), self._pad_token)
@@ -118,9 +94,7 @@ class HfEngine:
             mask[row, width - len(prompt) :] = 1
         device = self._model.device
         output = self._model.generate(
-            input_ids=tokens.to(device),
-            attention_mask=mask.to(device),
-            generation_config=config,
+            input_ids=tokens.to(device), attention_mask=mask.to(device), generation_config=config
         )
         seconds = time.monotonic() - started
         return [self._generation(row, seconds) for row in output[:, width:].tolist()]

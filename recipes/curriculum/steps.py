@@ -1,0 +1,172 @@
+"""A whole run as a list of commands (paper Figure 2): data -> first weights -> (stage -> avg@n) ... -> export.
+
+Planning looks at the settings only: nothing here starts a process or asks what is done already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recipes.settings.checks import file_problems, value_problems
+from recipes.settings.compose import compose
+from recipes.settings.curriculum import StageCommand
+from recipes.settings.errors import SettingsError
+from recipes.settings.schema import Settings
+
+GENERATED = "data"
+"""Folder of the generated problems, below the run's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One process of the run."""
+
+    name: str
+    """Unique in the run: ``data``, ``initial``, ``math1``, ``math1/evaluation``, ``export``."""
+    title: str
+    """One line for the screen."""
+    module: str
+    arguments: tuple[str, ...]
+    """``python -m module *arguments``."""
+    output: Path
+    """There once the step is done."""
+    folder: Path
+    """What the step writes to; its ``logs/`` hold what the frameworks had to say."""
+    feeds: bool = True
+    """Later steps work on its output."""
+    trains: bool = False
+
+
+def plan_steps(settings: Settings, stages: Sequence[StageCommand]) -> list[Step]:
+    """Every step of a curriculum, in order.
+
+    Without ``curriculum.initial_model`` and with the data below the run's own folder (``curriculum=demo``), the data and
+    the first weights are generated; otherwise they are the user's.
+
+    Args:
+        settings: of ``python -m recipes.run_curriculum``.
+        stages: ``settings.curriculum.stage_commands``.
+    """
+    root = Path(settings.run.directory)
+    checkpoint = settings.curriculum.initial_model
+    steps: list[Step] = []
+    if generates_data(settings):
+        data, initial = Path(settings.data.directory), root / "initial"
+        checkpoint = str(initial / "model.nemo")
+        steps += [
+            Step(
+                name="data",
+                title="problems, tokenizer and random first weights",
+                module="recipes.prepare_demo",
+                arguments=(str(data), "--seed", str(settings.run.seed)),
+                output=data / "README.md",
+                folder=data,
+            ),
+            Step(
+                name="initial",
+                title="first weights: Hugging Face -> .nemo",
+                module="recipes.import_hf",
+                arguments=(str(data / "initial"), checkpoint),
+                output=Path(checkpoint),
+                folder=initial,
+            ),
+        ]
+    for stage in stages:
+        folder = root / stage.name
+        steps.append(_training(stage, folder, checkpoint))
+        checkpoint = str(folder / "model.nemo")
+        steps.append(_evaluation(stage, folder, checkpoint))
+    hf = final_hf(root)
+    steps.append(
+        Step(
+            name="export",
+            title=f"last weights: .nemo -> Hugging Face, {hf}",
+            module="recipes.export",
+            arguments=(_word("checkpoint", checkpoint), "format=hf", _word("output", hf)),
+            output=hf / "config.json",
+            folder=hf.parent,
+            feeds=False,
+        )
+    )
+    return steps
+
+
+def generates_data(settings: Settings) -> bool:
+    """Whether data and first weights are the project's own."""
+    own = Path(settings.run.directory, GENERATED)
+    return settings.curriculum.initial_model is None and Path(settings.data.directory) == own
+
+
+def final_hf(root: Path) -> Path:
+    """Where the last model lies as a Hugging Face folder."""
+    return root / "final" / "hf"
+
+
+def check_inputs(settings: Settings, stages: Sequence[StageCommand]) -> None:
+    """What every step would complain about hours later.
+
+    Raises:
+        SettingsError: values of the evaluation that cannot work, and files of the user's that are missing.
+    """
+    evaluation = compose("evaluate", [*stages[-1].overrides, "evaluation.checkpoint=later"])
+    problems = value_problems(evaluation, "evaluate")
+    if not generates_data(settings):
+        problems += [p for p in file_problems(evaluation, "evaluate") if p.key != "evaluation.checkpoint"]
+        problems += [p for stage in stages for p in file_problems(stage.settings, stage.command)]
+    if problems:
+        raise SettingsError(list(dict.fromkeys(problems)))
+
+
+def _training(stage: StageCommand, folder: Path, checkpoint: str | None) -> Step:
+    restore = "model.restore_from=null" if checkpoint is None else _word("model.restore_from", checkpoint)
+    return Step(
+        name=stage.name,
+        title=f"{stage.name}: {_sft(stage.settings) if stage.command == 'sft' else _grpo(stage.settings)}",
+        module=stage.module,
+        arguments=(*stage.overrides, restore),
+        output=folder / "finished.json",
+        folder=folder,
+        trains=True,
+    )
+
+
+def _evaluation(stage: StageCommand, folder: Path, checkpoint: str) -> Step:
+    output = folder / "evaluation"
+    evaluation, benchmark = stage.settings.evaluation, stage.settings.benchmark
+    return Step(
+        name=f"{stage.name}/evaluation",
+        title=f"{stage.name}: avg@{evaluation.n} on {benchmark.name}, T {evaluation.temperature:g}, "
+        f"top-p {evaluation.top_p:g}, budget {evaluation.max_response_length:,} tokens",
+        module="evaluation.run",
+        arguments=(
+            *stage.overrides,
+            "evaluation.engine=megatron",
+            _word("evaluation.checkpoint", checkpoint),
+            _word("evaluation.output", output),
+        ),
+        output=output / "scores.json",
+        folder=output,
+        feeds=False,
+    )
+
+
+def _sft(settings: Settings) -> str:
+    sft = settings.sft
+    length = f"{sft.max_steps} steps" if sft.max_steps > 0 else f"{sft.epochs} epochs"
+    return f"SFT, {length}, {sft.global_batch_size} demonstrations a step"
+
+
+def _grpo(settings: Settings) -> str:
+    grpo = settings.grpo
+    filtered = "overlong filtering" if grpo.overlong_filtering else "no overlong filtering"
+    return (
+        f"GRPO, {grpo.max_steps:,} steps, budget {grpo.max_response_length:,} tokens, "
+        f"{grpo.prompts_per_step} x {grpo.rollouts_per_prompt} rollouts, T {grpo.temperature:g}, {filtered}"
+    )
+
+
+def _word(key: str, value: str | Path) -> str:
+    """An override whose value Hydra takes literally."""
+    return f'{key}="{value}"'

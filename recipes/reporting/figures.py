@@ -1,0 +1,188 @@
+"""The curves of a run: avg@n after every stage, and the metrics of every step with the stages' boundaries."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+INK, GRID, SERIES = "#1a1c1f", "#d9dce1", "#2f6fd0"
+CSS = {INK: "var(--ink)", GRID: "var(--grid)", SERIES: "var(--series)"}
+"""Colours of the files -> the page's own, which follow the reader's light or dark theme."""
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "figure.constrained_layout.h_pad": 0.09,
+    "figure.constrained_layout.w_pad": 0.09,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "report",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """What the figures are drawn from."""
+
+    scores: Sequence[tuple[str, float, float | None]]
+    """(stage, avg@n, standard error) in order."""
+    score_name: str
+    """``tiny_math avg@8``."""
+    grpo: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
+    """(stage, rows of ``metrics.jsonl``) of the GRPO stages in order."""
+    sft: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    """Rows of the SFT stage."""
+
+
+PANELS = (
+    ("reward", "Reward (mean over rollouts)", False),
+    ("groups_with_signal", "Groups with signal", True),
+    ("entropy", "Entropy (nats, at the sampling temperature)", False),
+    ("truncated", "Truncated rollouts", True),
+    ("response_length", "Response length (tokens)", False),
+)
+"""(key of ``metrics.jsonl``, title, whether it is a fraction shown in percent)."""
+
+
+def score_svg(curves: Curves) -> str:
+    """avg@n after every stage, inline SVG."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.6, 3.1), layout="constrained")
+        _scores(figure.subplots(), curves)
+        return _svg(figure, "avg@n after every stage")
+
+
+def steps_svg(curves: Curves) -> str:
+    """Six small panels: the SFT loss and the metrics of every GRPO step, inline SVG."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.6, 6.6), layout="constrained")
+        _panels(figure, curves)
+        return _svg(figure, "metrics of every step")
+
+
+def png(curves: Curves) -> bytes:
+    """Everything in one picture."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9, 10), layout="constrained", facecolor="white")
+        top, bottom = figure.subfigures(2, 1, height_ratios=(1, 2.1), hspace=0.04)
+        _scores(top.subplots(), curves)
+        _panels(bottom, curves)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=150)
+        return buffer.getvalue()
+
+
+def _scores(axes: Axes, curves: Curves) -> None:
+    axes.set_title(f"{curves.score_name} after every stage (bars: one standard error over new samples)")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    if not curves.scores:
+        _empty(axes, "no evaluation yet")
+        return
+    names, averages, errors = zip(*curves.scores, strict=True)
+    places = range(len(names))
+    bars = [error or 0.0 for error in errors]
+    axes.errorbar(places, averages, yerr=bars, color=SERIES, marker="o", markersize=6, linewidth=2, capsize=4)
+    for place, average, bar in zip(places, averages, bars, strict=True):
+        above = (place, average + bar)
+        axes.annotate(f"{average:.1%}", above, (0, 5), textcoords="offset points", ha="center", fontsize=9.5)
+    axes.set_xticks(places, names)
+    axes.set_xlim(-0.4, max(len(names) - 0.6, 0.4))
+    axes.set_ylim(0, min(1.0, max(a + b for a, b in zip(averages, bars, strict=True)) * 1.25) or 1.0)
+
+
+def _panels(figure: Any, curves: Curves) -> None:
+    grid = figure.subplots(3, 2)
+    _sft_loss(grid.flat[0], curves.sft)
+    for axes, (key, title, fraction) in zip(grid.flat[1:], PANELS, strict=True):
+        axes.set_title(title)
+        if fraction:
+            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        _stages(axes, curves.grpo, key)
+    for axes in grid[-1]:
+        axes.set_xlabel("GRPO step")
+
+
+def _stages(axes: Axes, grpo: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], key: str) -> None:
+    """One line over all stages, broken at their boundaries: the budget and the prompts change there."""
+    start = 0
+    for name, rows in grpo:
+        if not rows:
+            continue
+        values = [row[key] for row in rows]
+        # The first value stands at "one step done", so that a boundary is the end of the stage before it.
+        axes.plot(range(start + 1, start + len(values) + 1), values, color=SERIES, linewidth=1.6)
+        if start:
+            axes.axvline(start + 0.5, color=INK, linewidth=0.8, linestyle=(0, (2, 3)), alpha=0.6)
+        middle = (start + len(values) / 2 + 0.5, 1.0)
+        axes.annotate(
+            name, middle, (0, -2), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center",
+            va="top", fontsize=8.5, alpha=0.75,
+        )  # fmt: skip
+        start += len(values)
+    if not start:
+        _empty(axes, "no GRPO step yet")
+        return
+    axes.set_xlim(0.5, start + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    low, high = axes.get_ylim()
+    low = 0.0 if low > 0 and low < 0.6 * high else low
+    axes.set_ylim(max(low, 0.0), high + 0.16 * (high - low))  # room for the stages' names
+
+
+def _sft_loss(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    axes.set_title("SFT loss (nats per token; dots: held out)")
+    train = [(row["step"] + 1, row["train/loss"]) for row in rows if "train/loss" in row]
+    held_out = [(row["step"], row["val/loss"]) for row in rows if "val/loss" in row]
+    if not train:
+        _empty(axes, "no SFT stage")
+        return
+    axes.plot(*zip(*train, strict=True), color=SERIES, linewidth=1.2)
+    if held_out:
+        axes.plot(*zip(*held_out, strict=True), color=INK, marker="o", markersize=4, linestyle="none")
+    axes.set_xlabel("SFT step")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+
+
+def _empty(axes: Axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", alpha=0.7)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _svg(figure: Figure, label: str) -> str:
+    """The figure's ``<svg>`` element: no XML head, as wide as the page, colours as in ``CSS``, ids of its own."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'(width|height)="[0-9.]+pt" ', "", svg, count=2)
+    prefix = re.sub(r"\W+", "-", label)
+    svg = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{prefix}-", svg)
+    for colour, variable in CSS.items():
+        svg = svg.replace(colour, variable)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

@@ -1,0 +1,123 @@
+"""The files that tell a person how a run went: ``summary.json``, ``learning_curve.png`` and ``report.html``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from recipes.records import Problem
+from recipes.reporting import rollout_examples, table
+from recipes.reporting.figures import Curves, png, score_svg, steps_svg
+from recipes.reporting.summary import EDGE_STEPS, StageFolder, summarise
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run so far; unfinished stages are not in it."""
+
+    root: Path
+    title: str
+    benchmark: str
+    problems: Sequence[Problem]
+    """Of the benchmark."""
+    final_hf: Path
+    stages: Sequence[StageFolder]
+
+    @property
+    def page(self) -> Path:
+        """The report for a browser."""
+        return self.root / "report.html"
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Content of ``summary.json``."""
+        return summarise(self.stages, self.final_hf)
+
+    def write(self) -> None:
+        """Write the three files, each one atomically."""
+        curves = self._curves()
+        _write(self.root / "summary.json", (json.dumps(self.summary, indent=1) + "\n").encode())
+        _write(self.root / "learning_curve.png", png(curves))
+        _write(self.page, self._html(curves).encode())
+
+    def _curves(self) -> Curves:
+        done = [stage for stage in self.stages if stage.finished]
+        scores = [(stage["name"], stage["scores"].get(self.benchmark)) for stage in self.summary["stages"]]
+        measured = [(name, score) for name, score in scores if score is not None and score["avg"] is not None]
+        count = f"avg@{measured[-1][1]['n']}" if measured else "avg@n"
+        return Curves(
+            scores=[(name, score["avg"], score["stderr"]) for name, score in measured],
+            score_name=f"{self.benchmark} {count}",
+            grpo=[(stage.name, stage.metrics()) for stage in done if stage.kind == "grpo"],
+            sft=[row for stage in done if stage.kind == "sft" for row in stage.metrics()],
+        )
+
+    def _html(self, curves: Curves) -> str:
+        environment = Environment(
+            loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+        )
+        evaluated = [stage for stage in self.stages if stage.samples(self.benchmark)]
+        before, after = (evaluated[0], evaluated[-1]) if len(evaluated) > 1 else (None, None)
+        return environment.get_template("page.html.j2").render(
+            title=self.title,
+            root=self.root,
+            benchmark=self.benchmark,
+            stage_names=[stage.name for stage in self.stages],
+            lead=self._lead(curves),
+            score_svg=Markup(score_svg(curves)),
+            steps_svg=Markup(steps_svg(curves)),
+            columns=table.columns(self.summary, self.benchmark),
+            rows=table.rows(self.summary, self.benchmark),
+            caption=table.caption(self.summary),
+            edge_steps=EDGE_STEPS,
+            before_stage=before.name if before else None,
+            after_stage=after.name if after else None,
+            examples=self._examples(before, after) if before and after else [],
+            places=self._places(),
+        )
+
+    def _lead(self, curves: Curves) -> dict[str, Any] | None:
+        """The sentence at the top: first against last score."""
+        if len(curves.scores) < 2:
+            return None
+        (first_stage, first, _), (last_stage, last, _) = (curves.scores[0], curves.scores[-1])
+        n = self.summary["stages"][-1]["scores"][self.benchmark]["n"]
+        return {
+            "n": n,
+            "first": f"{first:.1%}",
+            "first_stage": first_stage,
+            "last": f"{last:.1%}",
+            "last_stage": last_stage,
+        }
+
+    def _examples(self, before: StageFolder, after: StageFolder) -> list[rollout_examples.Example]:
+        return rollout_examples.choose(self.problems, before.samples(self.benchmark), after.samples(self.benchmark))
+
+    def _places(self) -> list[tuple[str, str]]:
+        hf = os.path.relpath(self.final_hf, self.root)
+        return [
+            ("these numbers, for programs", "summary.json"),
+            ("this picture, for a README", "learning_curve.png"),
+            ("the last model, for transformers, vLLM or TensorRT-LLM", hf),
+            ("weights after a stage (Megatron, any tensor and pipeline parallel size)", "STAGE/model.nemo"),
+            ("metrics of every step (TensorBoard: STAGE/logs)", "STAGE/metrics.jsonl"),
+            ("every rollout of every step", "STAGE/rollouts/"),
+            ("settings of a stage, resolved", "STAGE/settings.yaml"),
+            (f"every sample of {self.benchmark} with its verdict", f"STAGE/evaluation/{self.benchmark}/samples.jsonl"),
+            ("scores, solve rate of every problem, both standard errors", "STAGE/evaluation/scores.json"),
+        ]
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
