@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     settings = settings_from_command_line("export", DESCRIPTION, arguments)
 
+    from recipes.backends.quiet import quiet_frameworks
+
+    quiet_frameworks(None)
     from recipes.backends.aligner.hf_export import export_hf  # imports Megatron: seconds
     from recipes.backends.aligner.nemo_file import CheckpointMismatch
 

@@ -33,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if malformed := [text for text in arguments.overrides if "=" not in text]:
         parser.error(f"expected KEY=VALUE, found {', '.join(malformed)}")
 
+    from recipes.backends.quiet import quiet_frameworks
+
+    quiet_frameworks(None)
     from recipes.backends.aligner.hf_import import import_hf  # imports Megatron: seconds
 
     try:

@@ -2,7 +2,8 @@
 
 Three tensors differ in layout, the others in name only:
 
-    linear_qkv   per query group [q ... q, k, v], so that tensor parallelism cuts between groups; Hugging Face has q, k, v
+    linear_qkv   per query group [q ... q, k, v], so that tensor parallelism cuts between groups; Hugging Face has
+                 q_proj, k_proj, v_proj
     linear_fc1   [gate; up]; Hugging Face has gate_proj, up_proj
     output_layer absent when the embedding is tied
 

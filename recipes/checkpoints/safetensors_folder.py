@@ -25,8 +25,9 @@ DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 MAX_SHARD_BYTES = 5 * 10**9
 
 _TO_SAFETENSORS = (
-    "Write it as safetensors: python -c \"from transformers import AutoModelForCausalLM as M; M.from_pretrained('{folder}', "
-    "torch_dtype='auto').save_pretrained('{folder}-safetensors')\", then copy the tokenizer files there"
+    'Write it as safetensors: python -c "from transformers import AutoModelForCausalLM as M; '
+    "M.from_pretrained('{folder}', torch_dtype='auto')"
+    ".save_pretrained('{folder}-safetensors')\", then copy the tokenizer files there"
 )
 
 

@@ -1,8 +1,8 @@
 """``.nemo`` -> Hugging Face folder: streamed, one process, no model in memory, no GPU.
 
-The dtype of the weights stays what it is in the ``.nemo``. What the training changed (rotary base, positions) comes from
-NeMo's configuration; everything else in ``config.json``, the tokenizer, its chat template and ``generation_config.json``
-come from the side files that the ``.nemo`` carries.
+The dtype of the weights stays what it is in the ``.nemo``. What an import or a training changed (rotary base,
+positions) comes from NeMo's configuration; everything else in ``config.json``, the tokenizer, its chat template and
+``generation_config.json`` come from the side files that the ``.nemo`` carries.
 """
 
 from __future__ import annotations

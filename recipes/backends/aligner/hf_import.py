@@ -1,7 +1,7 @@
 """Hugging Face folder -> ``.nemo``: streamed, one process, no model in memory, no GPU.
 
-The dtype of the weights stays what it is: a bf16 checkpoint becomes a bf16 ``.nemo``, and Megatron casts to the precision
-of the run when it loads.
+The dtype of the weights stays what it is: a bf16 checkpoint becomes a bf16 ``.nemo``, and Megatron casts to the
+precision of the run when it loads.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def import_hf(hf_dir: Path, output: Path, overrides: Mapping[str, object]) -> No
         overrides: ``model.rope_theta`` and ``model.max_position_embeddings``; recorded in both formats.
 
     Raises:
-        ConversionError: the architecture is not supported, the weights do not fit it, an override is wrong, the output is
-            no ``.nemo``, or the disk is too small; every problem of one kind is listed at once.
+        ConversionError: the architecture is not supported, the weights do not fit it, an override is wrong, the output
+            is no ``.nemo``, or the disk is too small; every problem of one kind is listed at once.
     """
     if output.suffix != ".nemo" or output.is_dir():
         raise ConversionError(f"{output}: expected the name of a file that ends in .nemo")
@@ -76,7 +76,7 @@ def _load(weights: SafetensorsFolder, parameter: Parameter, architecture: Archit
 
 
 def _never_read(architecture: Architecture) -> set[str]:
-    """What transformers ignores as well: the copy of a tied embedding, and a buffer that old Llama checkpoints carry."""
+    """What transformers ignores as well: the copy of a tied embedding, and a buffer of old Llama checkpoints."""
     names = {f"model.layers.{layer}.self_attn.rotary_emb.inv_freq" for layer in range(architecture.num_layers)}
     return names | {"lm_head.weight"} if architecture.tie_word_embeddings else names
 
@@ -114,6 +114,6 @@ def _require_space(folder: Path, model_bytes: int) -> None:
     free, needed = shutil.disk_usage(folder).free, 2 * model_bytes
     if free < needed:
         raise ConversionError(
-            f"{folder}: {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB needed (the weights lie there twice while the .nemo "
-            "is packed); free some space or choose another output"
+            f"{folder}: {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB needed (the weights lie there twice "
+            "while the .nemo is packed); free some space or choose another output"
         )

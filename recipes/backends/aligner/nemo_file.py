@@ -1,4 +1,4 @@
-"""The ``.nemo`` file: Megatron weights that load at any TP and PP, NeMo's configuration and the Hugging Face side files.
+"""The ``.nemo`` file: Megatron weights that load at any TP and PP, NeMo's configuration, Hugging Face side files.
 
 Layout (a plain tar, or the same files in a folder)::
 

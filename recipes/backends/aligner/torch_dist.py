@@ -1,11 +1,11 @@
-"""Megatron's distributed checkpoint (``torch_dist``) read and written tensor by tensor, without a model or process group.
+"""Megatron's distributed checkpoint (``torch_dist``), tensor by tensor, without a model or process group.
 
-Megatron saves from a model that is whole in memory, and loads into one. A conversion needs neither: the format is that of
-``torch.distributed.checkpoint`` plus two small files, so its reader and writer are driven here with planners that hold
-one tensor at a time.
+Megatron saves from a model that is whole in memory, and loads into one. A conversion needs neither: the format is that
+of ``torch.distributed.checkpoint`` plus two small files, so its reader and writer are driven here with planners that
+hold one tensor at a time.
 
-Layout of a key (megatron-core 0.11): every decoder layer is a slice of one tensor with the layers along axis 0; Transformer
-Engine's states are pickled objects named ``<module>._extra_state/shard_<layer>_<layers>``.
+Layout (megatron-core 0.11): every decoder layer is a slice of one tensor with the layers along axis 0; the layers'
+extra states are pickled objects named ``<module>._extra_state/shard_<layer>_<layers>``.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ EXTRA_STATE_MODULES = (
     "decoder.layers.mlp.linear_fc2",
     "decoder.final_layernorm",
 )
-"""Modules that ask for an ``_extra_state`` (FP8 statistics) when they load; the local spec asks for some of them, Transformer
-Engine for all, and each refuses a checkpoint without. ``None`` is what both take for "no FP8"."""
+"""Modules that ask for an ``_extra_state`` (FP8 statistics) when they load: some of them with the local layer spec, all
+with Transformer Engine; a checkpoint without is refused. Both take ``None`` for "no FP8"."""
 
 
 @dataclass(frozen=True, slots=True)
