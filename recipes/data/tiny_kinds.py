@@ -93,19 +93,19 @@ def digits(number: int, columns: int) -> list[int]:
 
 
 def add_by_columns(a: int, b: int, slip: bool) -> Work:
-    """Column addition. The slip: the first carry is forgotten, or, without a carry, the units are one too high."""
+    """Column addition. The slip: the first carry is forgotten, or, where there is none, one is carried needlessly."""
     columns = max(len(str(a)), len(str(b)))
+    needless = slip and not carries(a, b, columns)
+    forgotten = slip and not needless
     steps: list[str] = []
     carry = result = 0
     for column, (x, y) in enumerate(zip(digits(a, columns), digits(b, columns), strict=True)):
         total = x + y + carry
         last = column == columns - 1
-        if slip and column == 0 and not carries(a, b, columns):
-            total += 1
         step = f"{x}+{y}" + ("+1" if carry else "") + f"={total}"
-        carry = total // 10 if not last else 0
-        if carry and slip:
-            slip, carry = False, 0
+        carry = 0 if last else 1 if needless and column == 0 else total // 10
+        if carry and forgotten:
+            forgotten, carry = False, 0
         steps.append(step + (" carry 1" if carry else ""))
         result += (total if last else total % 10) * 10**column
     return Work(tuple(steps), result)
@@ -117,44 +117,45 @@ def carries(a: int, b: int, columns: int) -> bool:
 
 
 def subtract_by_columns(a: int, b: int, slip: bool) -> Work:
-    """Column subtraction, ``a >= b >= 0``. The slip: the first borrow is forgotten, or the units are one off."""
+    """Column subtraction, ``a >= b >= 0``. The slip: the first borrow is forgotten, or one is made needlessly."""
     columns = len(str(a))
     borrows = any(a % 10**column < b % 10**column for column in range(1, columns))
+    forgotten = slip and borrows
+    needless = slip and not borrows
     steps: list[str] = []
     borrow = result = 0
     for column, (x, y) in enumerate(zip(digits(a, columns), digits(b, columns), strict=True)):
         owed = x < y + borrow
         top = x + 10 if owed else x
         difference = top - y - borrow
-        if slip and column == 0 and not borrows:
-            difference += 1 if difference < 9 else -1
+        last = column == columns - 1
         step = f"{top}-{y}" + ("-1" if borrow else "") + f"={difference}"
-        borrow = 1 if owed else 0
-        if borrow and slip:
-            slip, borrow = False, 0
+        borrow = int(not last and (owed or (needless and column == 0)))
+        if borrow and forgotten:
+            forgotten, borrow = False, 0
         steps.append(step + (" borrow 1" if borrow else ""))
         result += difference * 10**column
     return Work(tuple(steps), result)
 
 
 def multiply_by_columns(a: int, factor: int, slip: bool) -> Work:
-    """Times a digit. The slip: the first carry is forgotten, or, without a carry, the units are one off."""
+    """Times a digit. The slip: the first carry is forgotten, or, where there is none, one is carried needlessly."""
     columns = len(str(a))
+    carried = any(a % 10**column * factor >= 10**column for column in range(1, columns))
+    forgotten = slip and carried
+    needless = slip and not carried
     steps: list[str] = []
     carry = result = 0
-    carried = any(a % 10**column * factor >= 10**column for column in range(1, columns))
     for column, x in enumerate(digits(a, columns)):
         product = x * factor
-        if slip and column == 0 and not carried:
-            product += 1
         step = f"{x}*{factor}={product}"
         total = product + carry
         if carry:
             step += f" {product}+{carry}={total}"
         last = column == columns - 1
-        carry = total // 10 if not last else 0
-        if carry and slip:
-            slip, carry = False, 0
+        carry = 0 if last else 1 if needless and column == 0 else total // 10
+        if carry and forgotten:
+            forgotten, carry = False, 0
         steps.append(step + (f" carry {carry}" if carry else ""))
         result += (total if last else total % 10) * 10**column
     return Work(tuple(steps), result)
@@ -212,7 +213,8 @@ def solve_missing(instance: Instance, slip: bool) -> Work:
 
 
 def draw_terms(dice: Dice, difficulty: int) -> Instance:
-    terms = tuple(dice.between(1, 9) for _ in range(difficulty + 2))
+    size, high = ((3, 6), (3, 9), (4, 9), (5, 9))[difficulty - 1]
+    terms = tuple(dice.between(1, high) for _ in range(size))
     text = f"What is {' + '.join(map(str, terms))}?"
     return Instance("terms", difficulty, terms, text, sum(terms), signed_sum(*terms))
 
@@ -249,7 +251,7 @@ THINGS = ("apples", "books", "coins", "pens")
 
 def draw_word(dice: Dice, difficulty: int) -> Instance:
     """A stock that grows and shrinks: two changes at difficulty 1 and 2, three at 3 and 4."""
-    start = dice.between(10, 30 if difficulty == 1 else 80)
+    start = dice.between(10, 20 if difficulty == 1 else 40)
     changes = [dice.between(2, 9), -dice.between(2, 9)]
     text = f"{dice.pick(NAMES)} has {start} {dice.pick(THINGS)}, gets {changes[0]} more and gives away {-changes[1]}"
     if difficulty >= 3:
@@ -265,8 +267,8 @@ def solve_word(instance: Instance, slip: bool) -> Work:
 
 
 def draw_remainder(dice: Dice, difficulty: int) -> Instance:
-    divisor = dice.between(3, 12)
-    number = dice.between(2, (3, 5, 7, 9)[difficulty - 1]) * divisor + dice.between(0, divisor - 1)
+    divisor = dice.between(3, 10)
+    number = dice.between(2, (3, 4, 5, 6)[difficulty - 1]) * divisor + dice.between(0, divisor - 1)
     text = f"What is the remainder of {number} divided by {divisor}?"
     return Instance("remainder", difficulty, (number, divisor), text, number % divisor, ("remainder", number, divisor))
 
@@ -305,7 +307,7 @@ def solve_largest(instance: Instance, slip: bool) -> Work:
 def draw_sequence(dice: Dice, difficulty: int) -> Instance:
     """Rising by a constant at difficulty 1 and 2, falling at 3 and 4; the next term is asked for."""
     step = dice.between(2, 5 if difficulty in (1, 3) else 9)
-    start = dice.between(1, 30 if difficulty in (1, 3) else 60)
+    start = dice.between(1, 20 if difficulty in (1, 3) else 30)
     if difficulty >= 3:
         start, step = start + 3 * step, -step
     shown = tuple(start + step * index for index in range(3))
@@ -314,13 +316,14 @@ def draw_sequence(dice: Dice, difficulty: int) -> Instance:
 
 
 def solve_sequence(instance: Instance, slip: bool) -> Work:
-    """The constant difference, then one step further. The slip: the difference is one too large."""
+    """The constant difference, then one step further. The slip: the step goes the wrong way."""
     first, second, last = instance.operands
     rising = second > first
     high, low = (second, first) if rising else (first, second)
-    step = high - low + (1 if slip else 0)
-    result = last + step if rising else last - step
-    return Work((f"{high}-{low}={step}", f"{last}{'+' if rising else '-'}{step}={result}"), result)
+    step = high - low
+    up = rising != slip
+    result = last + step if up else last - step
+    return Work((f"{high}-{low}={step}", f"{last}{'+' if up else '-'}{step}={result}"), result)
 
 
 KINDS: dict[str, Kind] = {

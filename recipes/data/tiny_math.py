@@ -31,11 +31,11 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 SPLIT_PERCENT: dict[Split, int] = {"train": 80, "validation": 10, "heldout": 10}
 """Share of all contents that each split owns."""
 
-SLIP_FRACTION = 0.35
+SLIP_FRACTION = 0.3
 """Share of the teacher's first passes that carry a slip."""
 CATCH_FRACTION = 0.5
 """Share of slips that the first checking round of a ``checked`` response catches."""
-CHECKED_FRACTION = 0.4
+CHECKED_FRACTION = 0.35
 """Share of ``checked`` responses among all."""
 RECHECK_PROBABILITY = 0.3
 """After a checking round, the probability of one more."""

@@ -1,6 +1,6 @@
-"""The demo's model: a Qwen2 of half a million parameters with random weights.
+"""The demo's model: a Qwen2 of under a million parameters with random weights.
 
-Only the sizes are tiny: grouped-query attention, QKV bias, SwiGLU, RMSNorm and tied embeddings are Qwen2's own, so the
+Only the sizes are tiny: grouped-query attention, QKV bias, SwiGLU, RMSNorm and untied embeddings are Qwen2's own, so the
 demo takes the same import, training and export paths as Qwen2.5-Math-7B.
 """
 
@@ -21,13 +21,13 @@ ARCHITECTURE: dict[str, Any] = {
     "vocab_size": VOCAB_SIZE,
     "hidden_size": 128,
     "intermediate_size": 384,
-    "num_hidden_layers": 3,
+    "num_hidden_layers": 4,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "max_position_embeddings": MAX_POSITION_EMBEDDINGS,
     "rope_theta": 10_000.0,
     "rms_norm_eps": 1e-6,
-    "tie_word_embeddings": True,
+    "tie_word_embeddings": False,
     "initializer_range": 0.02,
     "attention_dropout": 0.0,
 }

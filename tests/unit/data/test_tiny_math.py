@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from recipes.data import tiny_math
 from recipes.data.jsonl import demonstration_row
-from recipes.data.tiny_kinds import DIFFICULTIES, KINDS, Dice, Instance, add_by_columns, subtract_by_columns
+from recipes.data.tiny_kinds import (
+    DIFFICULTIES,
+    KINDS,
+    Dice,
+    Instance,
+    add_by_columns,
+    multiply_by_columns,
+    subtract_by_columns,
+)
 
 CELLS = list(itertools.product(KINDS, DIFFICULTIES))
 STEP = re.compile(r"(?P<left>\d+(?:[-+*]\d+)+)=(?P<right>\d+)")
@@ -77,10 +85,13 @@ def test_hand_worked_solutions() -> None:
     assert add_by_columns(17, 26, False).steps == ("7+6=13 carry 1", "1+2+1=4")
     assert add_by_columns(17, 26, True).result == 33
     assert add_by_columns(958, 67, False).result == 1025
-    assert add_by_columns(12, 5, True).result == 18
+    assert add_by_columns(12, 5, True).steps == ("2+5=7 carry 1", "1+0+1=2")
     assert subtract_by_columns(52, 17, False).steps == ("12-7=5 borrow 1", "5-1-1=3")
     assert subtract_by_columns(52, 17, True).result == 45
+    assert subtract_by_columns(57, 3, True).steps == ("7-3=4 borrow 1", "5-0-1=4")
     assert subtract_by_columns(100, 1, False).result == 99
+    assert multiply_by_columns(19, 4, False).steps == ("9*4=36 carry 3", "1*4=4 4+3=7")
+    assert multiply_by_columns(19, 4, True).result == 46
 
 
 @settings(deadline=None)
@@ -227,4 +238,4 @@ def test_same_arguments_same_bytes() -> None:
     assert hashlib.sha256(text.encode()).hexdigest() == PINNED
 
 
-PINNED = "ebd3c8ae97102230eb69a5c57dc26285795aa14ad08dbb191641f6705ffae41e"
+PINNED = "9d2cbb442a2c89eac3fefd386bfe43de857fb2ed97aa72c7f8906de331daa2a1"
