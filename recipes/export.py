@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from recipes.backends.quiet import quiet_frameworks
 
     quiet_frameworks(None)
-    from recipes.backends.aligner.hf_export import export_hf  # imports Megatron: seconds
+    from recipes.backends.aligner.hf_export import export_hf
     from recipes.backends.aligner.nemo_file import CheckpointMismatch
 
     try:

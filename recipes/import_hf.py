@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from recipes.backends.quiet import quiet_frameworks
 
     quiet_frameworks(None)
-    from recipes.backends.aligner.hf_import import import_hf  # imports Megatron: seconds
+    from recipes.backends.aligner.hf_import import import_hf
 
     try:
         import_hf(arguments.hf_dir, arguments.output, dict(text.split("=", 1) for text in arguments.overrides))

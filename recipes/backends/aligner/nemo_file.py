@@ -115,7 +115,7 @@ def unpacked(path: Path, *names: str) -> Iterator[Path]:
     """The parts ``names`` of a ``.nemo`` file or folder as a folder for the time of the block; all when none named.
 
     Raises:
-        CheckpointMismatch: the path is no ``.nemo`` file or folder.
+        CheckpointMismatch: the path is no ``.nemo`` file or folder, or one that is cut short.
     """
     if path.is_dir():
         if not (path / CONFIG_NAME).is_file():
@@ -129,10 +129,17 @@ def unpacked(path: Path, *names: str) -> Iterator[Path]:
     # Beside the file, where there is room for it; a read-only model store leaves the system's temporary folder.
     beside = path.parent if os.access(path.parent, os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=beside, prefix=f".{path.name}.") as scratch:
-        with tarfile.open(path) as archive:
-            # Absent from the oldest patch releases of Python 3.10 and 3.11.
-            archive.extraction_filter = getattr(tarfile, "data_filter", None)
-            archive.extractall(scratch, members=[m for m in archive if not names or _first_part(m.name) in names])
+        try:
+            with tarfile.open(path) as archive:
+                # Absent from the oldest patch releases of Python 3.10 and 3.11.
+                archive.extraction_filter = getattr(tarfile, "data_filter", None)
+                members = archive.getmembers()
+                archive.extractall(scratch, members=[m for m in members if not names or _first_part(m.name) in names])
+        except (tarfile.ReadError, EOFError) as error:
+            raise CheckpointMismatch(f"{path}: cut short or damaged ({error}); copy or convert it again") from error
+        missing = {CONFIG_NAME, WEIGHTS_NAME} - {_first_part(member.name) for member in members}
+        if missing:
+            raise CheckpointMismatch(f"{path}: no {' and no '.join(sorted(missing))} in it; copy or convert it again")
         yield Path(scratch)
 
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from megatron.core.dist_checkpointing.core import CheckpointingConfig, save_config
 from torch import Tensor
 from torch.distributed.checkpoint import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
@@ -78,6 +77,9 @@ def write_weights(
         dtype: of all tensors.
         written: called after each tensor.
     """
+    # Here: importing Megatron takes seconds, and a wrong argument of an import should not have to wait for it.
+    from megatron.core.dist_checkpointing.core import CheckpointingConfig, save_config
+
     planner = _StreamingSavePlanner(chunks, num_layers, dtype, written)
     # One file for each tensor: the writer keeps references to all tensors of the file it writes.
     writer = FileSystemWriter(folder, single_file_per_rank=False, thread_count=1)
