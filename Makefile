@@ -14,7 +14,7 @@ LOCKS := requirements.lock requirements-torch.lock
 # The stamp names what is installed: another lock, or another interpreter asked for, is another stamp.
 STAMP := $(VENV)/.installed-$(shell (echo "$(PYTHON)"; cat $(LOCKS)) | sha256sum | cut -c 1-12)
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
-INSTALL := $(PIP) install --root-user-action=ignore --no-warn-script-location
+INSTALL := $(PIP) install --no-deps --no-compile --progress-bar off
 # Nothing is fetched from a model hub at run time, and one thread for each process: tests and the demo run several.
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 QUIET_CPU := $(OFFLINE) OMP_NUM_THREADS=1
@@ -69,11 +69,11 @@ clean:  ## Remove .venv and caches (runs/ stays)
 	@rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# --no-deps: the lock is complete (tests/architecture/test_lock.py), so pip has nothing to resolve. Then torch, the one
-# package of which several builds share a version: a CPU build needs nothing more, and for a CUDA build, which is what
-# PyPI has, pip takes the CUDA libraries at the versions of requirements-torch.lock.
+# --no-deps: the lock is complete (tests/architecture/test_lock.py), so pip has nothing to resolve. torch comes last: of all
+# packages it alone has several builds of one version, and only the CUDA build, the one on PyPI, asks for the CUDA libraries.
 $(STAMP): $(LOCKS)
 	@supported() { "$$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
+	fetched=0
 	phase() { printf '[setup %4d s] %s\n' "$$SECONDS" "$$*"; }
 	python=
 	for candidate in $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3.10 python3); do
@@ -105,12 +105,26 @@ $(STAMP): $(LOCKS)
 	  done
 	  rm -rf $(VENV)/lib/python*/site-packages/~*
 	fi
+	log=$(VENV)/setup.log
+	: > $$log
+	trap 'echo "Set-up failed. The end of $(VENV)/setup.log:" >&2; tail -n 15 $$log >&2' ERR
+	export PATH="$(abspath $(VENV))/bin:$$PATH"  # megatron-core's setup.py calls python3
 	phase "build tools"
-	export PATH="$(abspath $(VENV))/bin:$$PATH"
-	$(INSTALL) -qq --no-deps --require-hashes -r <(awk '/^[a-z]/ {wanted = /^(pip|setuptools|wheel|pybind11)==/} wanted' requirements.lock)
-	phase "$$(grep -c '^[a-z]' requirements.lock) locked packages from PyPI (minutes the first time, pip's cache serves later ones)"
-	$(INSTALL) -qq --no-deps --require-hashes --no-build-isolation -r requirements.lock
-	phase "torch"
-	$(INSTALL) -qq $$(grep '^torch==' requirements-torch.lock) -c requirements-torch.lock
+	$(INSTALL) --require-hashes -r <(awk '/^[a-z]/ {wanted = /^(pip|setuptools|wheel|pybind11)==/} wanted' requirements.lock) &>> $$log
+	phase "the locked packages, 0.7 GB (pip's cache serves them the next time)"
+	$(INSTALL) --require-hashes --no-build-isolation -r requirements.lock 2>> $$log | tee -a $$log | while read -r line; do
+	  case $$line in
+	    Collecting*) fetched=$$((fetched + 1)); if ((fetched % 25 == 0)); then phase "  $$fetched fetched"; fi ;;
+	    "Installing collected packages"*) phase "  installing" ;;
+	  esac
+	done
+	phase "torch (200 MB for a CPU build; 3 GB for the CUDA build, which runs without a GPU too)"
+	$(INSTALL) "$$(grep '^torch==' requirements-torch.lock)" &>> $$log
+	if $(RUN) -c 'import sys; from importlib.metadata import requires; sys.exit(not any("cuda" in line for line in requires("torch")))'; then
+	  phase "  the CUDA libraries of this build"
+	  $(INSTALL) -r requirements-torch.lock &>> $$log
+	fi
+	phase "byte code"
+	$(RUN) -m compileall -q -j 0 $(VENV)/lib &>> $$log || true  # a few packages carry templates and Python 2 that do not compile
 	touch $(STAMP)
 	phase "done"
