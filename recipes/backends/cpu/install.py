@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 EXACT_VERSIONS = {"megatron-core": "0.11.0", "nemo-toolkit": "2.2.1", "nemo-aligner": "0.7.0"}
 TORCH_MINIMUM = (2, 6)
-TORCH_TESTED = ("2.6.0", "2.13.0")
+TORCH_TESTED = ("2.13.0",)
 
 _installed: list[str] | None = None
 

@@ -237,7 +237,7 @@ PATCHES = (
         ),
         "torch after 2.6 added two arguments to the private function that Megatron calls",
         "none",
-        "Megatron-core passes them (0.12 does)",
+        "Megatron-core passes them",
         _write_item,
     ),
     Patch(

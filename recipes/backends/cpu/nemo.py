@@ -98,12 +98,6 @@ def _model_cuda() -> None:
     ModelPT.cuda = lambda self, device=None: self
 
 
-def _restored_tensors() -> None:
-    from nemo.collections.nlp.parts.nlp_overrides import NLPDDPStrategy
-
-    NLPDDPStrategy._fix_tensors_device = lambda self, ckpt: ckpt
-
-
 def _device_literals() -> None:
     replace_constants(
         "nemo_device_literals", NLP + "modules.common.text_generation_utils.synced_generate", {"cuda": "cpu"}
@@ -187,15 +181,6 @@ PATCHES = (
         "none",
         "ModelPT.cuda respects trainer.accelerator=cpu",
         _model_cuda,
-    ),
-    Patch(
-        "nemo_restored_tensors",
-        LIBRARY,
-        (f"{OVERRIDES}.NLPDDPStrategy._fix_tensors_device",),
-        "asserts torch.cuda.is_initialized() when a checkpoint is restored",
-        "none: it moves tensors between GPUs",
-        "NLPDDPStrategy restores on CPU",
-        _restored_tensors,
     ),
     Patch(
         "nemo_device_literals",

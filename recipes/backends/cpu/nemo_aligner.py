@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from recipes.backends.cpu.patch import Patch, replace_constants
+from recipes.backends.cpu.patch import Patch, PatchTargetMoved, replace_constants
 
 LIBRARY = "nemo_aligner 0.7.0"
 TRT_LLM = "nemo_aligner.utils.trt_llm"
@@ -26,6 +27,10 @@ class _NoTensorRTLLM:
 def _trt_llm() -> None:
     if importlib.util.find_spec("tensorrt_llm") is not None:
         return
+    package = importlib.util.find_spec("nemo_aligner")
+    source = Path(package.origin).parent / "utils" / "trt_llm.py" if package and package.origin else None
+    if source is None or not source.is_file() or "class GPTGenerateTRTLLM" not in source.read_text(encoding="utf-8"):
+        raise PatchTargetMoved("aligner_trt_llm", f"{TRT_LLM}.GPTGenerateTRTLLM", f"not in {source}")
     module = ModuleType(TRT_LLM, "Stand-in: TensorRT-LLM is not installed.")
     module.GPTGenerateTRTLLM = _NoTensorRTLLM  # type: ignore[attr-defined]
     sys.modules[TRT_LLM] = module

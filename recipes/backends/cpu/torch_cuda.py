@@ -14,7 +14,7 @@ from recipes.backends.cpu.patch import Patch
 
 LIBRARY = "torch >=2.6"
 NO_LONGER_CUDA_ONLY = "NeMo-Aligner and Megatron take the device from the accelerator API instead of naming CUDA"
-TENSOR_TYPES = ("FloatTensor", "LongTensor", "IntTensor", "BoolTensor", "ByteTensor")
+TENSOR_TYPES = ("FloatTensor", "LongTensor", "ByteTensor")
 
 
 def _current_device() -> None:
@@ -26,26 +26,11 @@ def _synchronize() -> None:
     torch.cuda.synchronize = lambda device=None: None
 
 
-def _set_device() -> None:
-    torch.cuda.set_device = lambda device: None
-
-
-def _mem_get_info() -> None:
-    torch.cuda.mem_get_info = lambda device=None: (0, 0)
-
-
 def _tensor_cuda() -> None:
     def cuda(self: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         return self
 
     torch.Tensor.cuda = cuda
-
-
-def _module_cuda() -> None:
-    def cuda(self: torch.nn.Module, device: Any = None) -> torch.nn.Module:
-        return self
-
-    torch.nn.Module.cuda = cuda
 
 
 class _CpuConstructor(type):
@@ -63,22 +48,39 @@ def _tensor_types() -> None:
         setattr(torch.cuda, name, _CpuConstructor(name, (), {"__module__": "torch.cuda"}))
 
 
-def _patch(name: str, attribute: str, why: str, apply: Any) -> Patch:
-    return Patch(name, LIBRARY, (attribute,), why, "none", NO_LONGER_CUDA_ONLY, apply)
-
-
 PATCHES = (
-    _patch("current_device", "torch.cuda.current_device", "device=torch.cuda.current_device() raises", _current_device),
-    _patch("synchronize", "torch.cuda.synchronize", "raises", _synchronize),
-    _patch("set_device", "torch.cuda.set_device", "raises", _set_device),
-    _patch("mem_get_info", "torch.cuda.mem_get_info", "raises", _mem_get_info),
-    _patch("tensor_cuda", "torch.Tensor.cuda", "raises", _tensor_cuda),
-    _patch("module_cuda", "torch.nn.Module.cuda", "raises", _module_cuda),
+    Patch(
+        "current_device",
+        LIBRARY,
+        ("torch.cuda.current_device",),
+        'device=torch.cuda.current_device(), the frameworks\' way to say "here", raises',
+        "none",
+        NO_LONGER_CUDA_ONLY,
+        _current_device,
+    ),
+    Patch(
+        "synchronize",
+        LIBRARY,
+        ("torch.cuda.synchronize",),
+        "timers, training steps and checkpoint writers call it: raises",
+        "none",
+        NO_LONGER_CUDA_ONLY,
+        _synchronize,
+    ),
+    Patch(
+        "tensor_cuda",
+        LIBRARY,
+        ("torch.Tensor.cuda",),
+        "tensor.cuda() and module.cuda() raise",
+        "none: the tensor itself",
+        NO_LONGER_CUDA_ONLY,
+        _tensor_cuda,
+    ),
     Patch(
         "tensor_types",
         LIBRARY,
         tuple(f"torch.cuda.{name}" for name in TENSOR_TYPES),
-        "torch.cuda.LongTensor([...]) raises",
+        "torch.cuda.LongTensor([...]) and its like raise",
         "none",
         NO_LONGER_CUDA_ONLY,
         _tensor_types,
