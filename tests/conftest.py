@@ -37,10 +37,10 @@ class Finished(NamedTuple):
 
 @pytest.fixture(scope="session")
 def run_module() -> Callable[..., Finished]:
-    """``run_module("run_sft", "stage=sft", ..., timeout=300)``: the command ``python -m recipes.run_sft stage=sft ...``.
+    """``run_module("run_sft", "stage=sft", timeout=300)``: the command ``python -m recipes.run_sft stage=sft``.
 
-    A name with a dot is taken whole (``"evaluation.run"``). ``env`` adds variables, ``cwd`` is the repository by default.
-    A command that outlives ``timeout`` (seconds) is killed, and the test fails with what it had printed.
+    A name with a dot is taken whole (``"evaluation.run"``). ``env`` adds variables; ``cwd`` is the repository
+    by default. A command that outlives ``timeout`` (seconds) is killed, and the test fails with what it had printed.
     """
 
     def run(
@@ -65,7 +65,9 @@ def run_module() -> Callable[..., Finished]:
             )
         except subprocess.TimeoutExpired as late:
             printed = [_text(stream)[-4000:] for stream in (late.stdout, late.stderr)]
-            pytest.fail(f"python -m {name} was killed after {timeout:.0f} s\nstdout: {printed[0]}\nstderr: {printed[1]}")
+            pytest.fail(
+                f"python -m {name} was killed after {timeout:.0f} s\nstdout: {printed[0]}\nstderr: {printed[1]}"
+            )
         return Finished(ended.returncode, ended.stdout, ended.stderr)
 
     return run

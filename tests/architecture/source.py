@@ -34,7 +34,7 @@ class Module:
 
     @property
     def room(self) -> str:
-        """``evaluation``, the folder below ``recipes``, or for a file that stands in ``recipes`` itself its own name."""
+        """``evaluation``, the folder below ``recipes``, or the name of a file that stands in ``recipes`` itself."""
         parts = self.path.parts
         return parts[0] if parts[0] != "recipes" else Path(parts[1]).stem
 
@@ -46,7 +46,7 @@ class Module:
         )
 
     def imports(self) -> Iterator[tuple[int, str]]:
-        """``(line, dotted name)`` for each import, wherever in the file it stands; names from ``from`` lines included."""
+        """``(line, dotted name)`` for each import, wherever it stands; ``from a import b`` gives ``a.b``."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 yield from ((node.lineno, alias.name) for alias in node.names)

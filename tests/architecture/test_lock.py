@@ -43,7 +43,9 @@ def _environment(python: str, machine: str) -> dict[str, str]:
 @cache
 def _locked_here() -> dict[str, str]:
     """Package -> version for this interpreter; the CUDA libraries only where the installed torch asks for them."""
-    pins = _pins("requirements.lock") + [pin for pin in _pins("requirements-torch.lock") if pin[0] == "torch" or _cuda()]
+    pins = _pins("requirements.lock") + [
+        pin for pin in _pins("requirements-torch.lock") if pin[0] == "torch" or _cuda()
+    ]
     return {name: version for name, version, marker in pins if marker is None or marker.evaluate()}
 
 
@@ -107,7 +109,7 @@ def test_every_requirement_is_in_the_lock_at_a_version_that_it_accepts() -> None
             violations.append(f"{asker} requires {text}: the lock has {locked[name]}")
     report(
         violations,
-        "Requirements that the lock does not meet; `make lock`, or exclude the package in pyproject.toml with a reason:",
+        "Requirements that the lock does not meet; `make lock`, or exclude them in pyproject.toml with a reason:",
     )
 
 
