@@ -9,7 +9,7 @@ import torch
 
 
 class GroupStepAdamW(torch.optim.Optimizer):
-    """AdamW (Loshchilov & Hutter 2019), equal to `torch.optim.AdamW`, with ``param_group["step"]`` instead of a tensor per parameter.
+    """AdamW (Loshchilov & Hutter 2019), equal to `torch.optim.AdamW`, but counting steps in ``param_group["step"]``.
 
     Megatron's distributed optimizer saves every per-parameter state tensor as a shard of the parameter's shape; torch's
     scalar ``step`` has no such shape. One fused multi-tensor kernel call per group does the arithmetic.

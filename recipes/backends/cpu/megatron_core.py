@@ -152,7 +152,7 @@ def _write_item() -> None:
 
 
 class _ForkedResult:
-    """A queue with one slot between a process and its forked child: an unlinked temporary file, inherited by the fork."""
+    """A one-slot queue between a process and its forked child: an unlinked temporary file that the fork inherits."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  (open as long as the process)
@@ -183,7 +183,7 @@ PATCHES = (
         "megatron_compile",
         LIBRARY,
         ("torch.compile",),
-        "functions are decorated with torch.compile at import: the import takes seconds longer, and a call needs a C++ compiler",
+        "functions are decorated with torch.compile at import: takes seconds, and a call needs a C++ compiler",
         "none: the same functions, eager",
         "the decorator is lazy, or Megatron-core has a switch for it",
         _compile,
@@ -244,7 +244,7 @@ PATCHES = (
         "dist_ckpt_write_results",
         LIBRARY,
         (WRITER + "._get_write_results_queue", WRITER + ".FileSystemWriterAsync.retrieve_write_results"),
-        "spawns a manager process that imports the main module again (seconds per rank), and that outlives a killed run",
+        "spawns a manager process that imports the main module again (seconds), and that outlives a killed run",
         "none",
         "Megatron-core's synchronous save needs no manager process",
         _write_results,

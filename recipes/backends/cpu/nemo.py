@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from recipes.backends.cpu.patch import Patch, PatchTargetMoved, replace_constants
@@ -14,10 +13,6 @@ BASE_MODEL = NLP + "models.language_modeling.megatron_base_model.MegatronBaseMod
 GPT_MODEL = NLP + "models.language_modeling.megatron_gpt_model"
 MEGATRON = NLP + "modules.common.megatron."
 NO_APEX = "NeMo needs no Apex for models built by Megatron-core"
-
-
-def _modelopt() -> None:
-    sys.modules["modelopt"] = None  # type: ignore[assignment]  # "import modelopt" raises ImportError
 
 
 class _NoDistributedFusedAdam:
@@ -106,16 +101,6 @@ def _device_literals() -> None:
 
 PATCHES = (
     Patch(
-        "nemo_modelopt",
-        LIBRARY,
-        (),
-        "imports NVIDIA's quantization library, with setuptools and nemo.lightning, which takes seconds",
-        "none: it would act only on quantized models",
-        "NeMo imports it when it is used",
-        _modelopt,
-        before_import=True,
-    ),
-    Patch(
         "nemo_apex_flag",
         LIBRARY,
         (
@@ -150,7 +135,7 @@ PATCHES = (
         "nemo_bert_models",
         LIBRARY,
         (NLP + "models.nlp_model.get_megatron_pretrained_bert_models",),
-        "NLPModel.__init__ imports Megatron-BERT, which raises NameError (ApexGuardDefaults) without Transformer Engine",
+        "NLPModel.__init__ imports Megatron-BERT: NameError (ApexGuardDefaults) without Transformer Engine",
         "none: the list names downloadable BERT models",
         "NeMo's BERT imports without Transformer Engine",
         _bert_models,

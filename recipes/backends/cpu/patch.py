@@ -15,8 +15,8 @@ class PatchTargetMoved(RuntimeError):
 
     def __init__(self, patch: str, target: str, found: str) -> None:
         super().__init__(
-            f"CPU patch '{patch}' does not fit: {target}: {found}. The installed library is not the one that the patch was "
-            "written for; install the pinned versions, or revise the patch (recipes/backends/cpu/README.md)."
+            f"CPU patch '{patch}' does not fit: {target}: {found}. "
+            "The installed library is not the one that the patch was written for; install the pinned versions, or revise the patch (recipes/backends/cpu/README.md)."
         )
 
 
@@ -81,9 +81,9 @@ def require_parameters(patch: str, target: str, expected: tuple[str, ...]) -> No
 def replace_constants(patch: str, target: str, constants: Mapping[str, str]) -> None:
     """Replace string literals inside one function, in place, and nowhere else.
 
-    A device name that is written into the middle of a function can be reached by mapping it on every call into torch, or by
-    changing that one literal. The second costs nothing at run time and cannot surprise anybody else. The function object
-    stays the same, so modules that imported it by name see the change too.
+    A device name that is written into the middle of a function can be reached by mapping it on every call into torch,
+    or by changing that one literal. The second costs nothing at run time and cannot surprise anybody else. The function
+    object stays the same, so modules that imported it by name see the change too.
 
     Args:
         patch: name for the error.
