@@ -133,7 +133,7 @@ def megatron_to_hf(
     architecture: Architecture, state: Mapping[str, Tensor], naming: Naming = "local"
 ) -> dict[str, Tensor]:
     """Inverse of ``hf_to_megatron``."""
-    hf_state = {}
+    hf_state: dict[str, Tensor] = {}
     for parameter in parameters(architecture):
         parts = split(parameter, state[parameter.module_name(naming)], architecture)
         hf_state |= {name: part for (name, _), part in zip(parameter.hf_shapes, parts, strict=True)}

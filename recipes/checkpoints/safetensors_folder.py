@@ -220,6 +220,6 @@ def _write_file(
                     f"{path}: expected {planned.name} {list(planned.shape)} {dtype}, "
                     f"got {name} {list(value.shape)} {value.dtype}"
                 )
-            file.write(memoryview(value.contiguous().reshape(-1).view(torch.uint8).numpy()))
+            file.write(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
         file.flush()
         os.fsync(file.fileno())

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 from tqdm import tqdm
 
 from recipes.backends.aligner.nemo_config import ARCHITECTURE_KEYS
 from recipes.backends.aligner.nemo_file import CONFIG_NAME as NEMO_CONFIG_NAME
-from recipes.backends.aligner.nemo_file import HF_NAME, WEIGHTS_NAME, copy_hf_assets, unpacked
+from recipes.backends.aligner.nemo_file import HF_NAME, WEIGHTS_NAME, copy_hf_assets, load_config, unpacked
 from recipes.backends.aligner.torch_dist import WeightsReader
 from recipes.checkpoints.hf_config import CONFIG_NAME, Architecture, ConversionError, config_of, read_config
 from recipes.checkpoints.hf_names import hf_shapes, parameters, split
@@ -48,8 +48,7 @@ def export_hf(checkpoint: Path, output: Path, max_shard_bytes: int = MAX_SHARD_B
     """
     require_writable(output)
     with unpacked(checkpoint) as folder:
-        nemo_config = OmegaConf.load(folder / NEMO_CONFIG_NAME)
-        architecture = architecture_of_nemo(nemo_config, checkpoint)
+        architecture = architecture_of_nemo(load_config(folder), checkpoint)
         reader = WeightsReader(folder / WEIGHTS_NAME)
         dtype = _check(reader, architecture, checkpoint)
 

@@ -150,7 +150,19 @@ def _first_part(name: str) -> str:
 def read_config(path: Path) -> DictConfig:
     """NeMo's model node of a ``.nemo`` file or folder."""
     with unpacked(path, CONFIG_NAME) as folder:
-        return OmegaConf.load(folder / CONFIG_NAME)
+        return load_config(folder)
+
+
+def load_config(folder: Path) -> DictConfig:
+    """NeMo's model node of an unpacked ``.nemo``.
+
+    Raises:
+        CheckpointMismatch: it is no YAML mapping.
+    """
+    config = OmegaConf.load(folder / CONFIG_NAME)
+    if not isinstance(config, DictConfig):
+        raise CheckpointMismatch(f"{folder / CONFIG_NAME}: expected a mapping")
+    return config
 
 
 def require_same_architecture(path: Path, model: ModelSettings) -> None:

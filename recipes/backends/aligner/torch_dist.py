@@ -87,7 +87,8 @@ def write_weights(
     local_plan = writer.prepare_local_plan(planner.create_local_plan())
     global_plan, metadata = planner.create_global_plan([local_plan])
     (plan,) = writer.prepare_global_plan(global_plan)
-    metadata.mcore_data = {KEY_PREFIX + chunk.key: {} for chunk in chunks}
+    # Megatron's addition to torch's record: what it flattened, which is nothing here.
+    vars(metadata)["mcore_data"] = {KEY_PREFIX + chunk.key: {} for chunk in chunks}
     results = writer.write_data(planner.finish_plan(plan), planner).wait()
     writer.finish(metadata, [results])
     torch.save({}, folder / "common.pt")
@@ -118,7 +119,7 @@ class WeightsReader:
         Raises:
             ValueError: the chunks on disk do not cover it.
         """
-        entry = self._metadata.state_dict_metadata[KEY_PREFIX + key]
+        entry = self.tensors[key]
         offsets, sizes = [0] * len(entry.size), list(entry.size)
         if layer is not None:
             offsets[0], sizes[0] = layer, 1
@@ -168,14 +169,13 @@ class _StreamingSavePlanner(DefaultSavePlanner):
     def create_global_plan(self, all_plans: list[SavePlan]) -> tuple[list[SavePlan], Metadata]:
         """The plan of the only process, and the metadata that describes its tensors and objects."""
         (plan,) = all_plans
-        entries: dict[str, TensorStorageMetadata | BytesStorageMetadata] = {}
+        objects = {item.index.fqn: BytesStorageMetadata() for item in plan.items if item.tensor_data is None}
+        tensors: dict[str, TensorStorageMetadata] = {}
         for item in plan.items:
-            if item.tensor_data is None:
-                entries[item.index.fqn] = BytesStorageMetadata()
-                continue
-            new = TensorStorageMetadata(item.tensor_data.properties, item.tensor_data.size, [])
-            entries.setdefault(item.index.fqn, new).chunks.append(item.tensor_data.chunk)
-        return all_plans, Metadata(entries)
+            if item.tensor_data is not None:
+                new = TensorStorageMetadata(item.tensor_data.properties, item.tensor_data.size, [])
+                tensors.setdefault(item.index.fqn, new).chunks.append(item.tensor_data.chunk)
+        return all_plans, Metadata({**objects, **tensors})
 
     def finish_plan(self, new_plan: SavePlan) -> SavePlan:
         self.plan = new_plan
@@ -198,6 +198,7 @@ class _StreamingSavePlanner(DefaultSavePlanner):
         return MetadataIndex(KEY_PREFIX + chunk.key, torch.Size(offsets))
 
     def _tensor_item(self, index: MetadataIndex, chunk: Chunk) -> WriteItem:
+        assert index.offset is not None
         stacked = chunk.layer is not None
         data = TensorWriteData(
             chunk=ChunkStorageMetadata(index.offset, torch.Size([1, *chunk.shape] if stacked else chunk.shape)),
