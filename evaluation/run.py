@@ -23,6 +23,7 @@ from evaluation.grading import grade_samples
 from evaluation.samples import merge_parts, part_path, remove_parts, write_samples
 from evaluation.sampling import Batch, plan_batches, sample_batches
 from evaluation.scores import Scores, score
+from recipes.backends.aligner.nemo_file import require_same_architecture
 from recipes.backends.start import start_frameworks
 from recipes.data.jsonl import read_problems, write_text
 from recipes.data.prompts import encode_prompts
@@ -32,6 +33,7 @@ from recipes.records import Problem
 from recipes.rollouts.engine import RolloutEngine
 from recipes.settings.compose import settings_from_command_line, to_yaml
 from recipes.settings.schema import Settings
+from recipes.user_input import checked_input
 
 
 class Ranks(Protocol):
@@ -63,11 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     settings = _own_logs(settings_from_command_line("evaluate", __doc__ or "", arguments))
     hugging_face = settings.evaluation.engine == "hf"
-    if settings.benchmark.grader != "math":
-        sys.exit(f"benchmark.grader={settings.benchmark.grader}: only benchmarks with the grader math can be scored")
-    problems = read_problems(settings.benchmark.path)
-    tokenizer = load_tokenizer(str(settings.evaluation.checkpoint) if hugging_face else settings.model.tokenizer)
-    prompts = encode_prompts(problems, tokenizer, settings.benchmark.instruction, settings.data.max_prompt_length)
+    with checked_input("python -m evaluation.run"):
+        problems = _read_benchmark(settings)
+        tokenizer = load_tokenizer(str(settings.evaluation.checkpoint) if hugging_face else settings.model.tokenizer)
+        prompts = encode_prompts(problems, tokenizer, settings.benchmark.instruction, settings.data.max_prompt_length)
+        if hugging_face:
+            _require_room(settings, max(len(prompt.tokens) for prompt in prompts))
+        else:
+            require_same_architecture(Path(str(settings.evaluation.checkpoint)), settings.model)
     batches = plan_batches(
         prompts, settings.evaluation.n, settings.evaluation.batch_size, settings.run.seed, settings.benchmark.name
     )
@@ -79,6 +84,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _sample(settings, engine, ranks, batches, tokenizer)
     if ranks.is_main:
         _grade_and_score(settings, ranks.replicas, problems)
+
+
+def _read_benchmark(settings: Settings) -> list[Problem]:
+    if settings.benchmark.grader != "math":
+        raise ValueError(f"benchmark.grader={settings.benchmark.grader}: expected math, the one grader that there is")
+    return read_problems(settings.benchmark.path)
+
+
+def _require_room(settings: Settings, longest_prompt: int) -> None:
+    """A Hugging Face folder says itself how many positions its model has."""
+    config = Path(str(settings.evaluation.checkpoint), "config.json")
+    if not config.is_file():
+        raise ValueError(f"evaluation.checkpoint: no {config}; expected a Hugging Face model folder")
+    positions = json.loads(config.read_text(encoding="utf-8")).get("max_position_embeddings")
+    budget = settings.evaluation.max_response_length
+    if positions is not None and longest_prompt + budget > positions:
+        raise ValueError(
+            f"evaluation.max_response_length={budget}: with a prompt of {longest_prompt} tokens more than the "
+            f"{positions} positions of {config}; use at most {positions - longest_prompt}"
+        )
 
 
 def _own_logs(settings: Settings) -> Settings:

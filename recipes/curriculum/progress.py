@@ -43,9 +43,10 @@ class Progress:
         found = json.loads(path.read_text(encoding="utf-8"))
         progress = cls(path, tuple(found["overrides"]), found["seconds"])
         if progress.overrides != words:
+            then, now = (_shown(set(a) - set(b)) for a, b in ((progress.overrides, words), (words, progress.overrides)))
             raise ProgressError(
-                f"{root} holds a run that was started with {_shown(progress.overrides)}, now there is {_shown(words)}; "
-                f"give the same words to go on, or run.directory=FOLDER for another run"
+                f"{root} holds a run that was started with other words: there {then}, here {now}; give the same words "
+                f"to go on, or run.directory=FOLDER for another run"
             )
         return progress
 
@@ -115,5 +116,5 @@ def _binds(word: str) -> bool:
     return key != "run.directory" and key.partition(".")[0] not in FREE_SECTIONS
 
 
-def _shown(words: Sequence[str]) -> str:
-    return " ".join(words) if words else "no further words"
+def _shown(words: set[str]) -> str:
+    return " ".join(sorted(words)) or "none of them"

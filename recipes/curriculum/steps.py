@@ -42,8 +42,8 @@ class Step:
 def plan_steps(settings: Settings, stages: Sequence[StageCommand]) -> list[Step]:
     """Every step of a curriculum, in order.
 
-    Without ``curriculum.initial_model`` and with the data below the run's own folder (``curriculum=demo``), the data and
-    the first weights are generated; otherwise they are the user's.
+    Without ``curriculum.initial_model`` and with the data below the run's own folder (``curriculum=demo``), the data
+    and the first weights are generated; otherwise they are the user's.
 
     Args:
         settings: of ``python -m recipes.run_curriculum``.

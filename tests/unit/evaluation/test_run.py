@@ -1,0 +1,104 @@
+"""``python -m evaluation.run`` with the hf engine, in this process, on the demo's random model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evaluation.run import main
+from recipes.data import tiny_model, tiny_tokenizer
+from recipes.data.jsonl import problem_row, write_jsonl
+from recipes.data.tiny_math import problems
+
+ROWS, N, BUDGET = 3, 2, 6
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face folder in ``model/`` and a benchmark file."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    tokenizer = tiny_tokenizer.save(folder / "tokenizer", tiny_model.MAX_POSITION_EMBEDDINGS)
+    tiny_model.save(folder / "model", 1, tokenizer)
+    write_jsonl(folder / "bench.jsonl", map(problem_row, problems(1, "heldout", ROWS, (1,))))
+    return folder
+
+
+def words(folder: Path, output: Path, *more: str) -> list[str]:
+    return [
+        "evaluation.engine=hf",
+        f"evaluation.checkpoint={folder / 'model'}",
+        f"benchmark.path={folder / 'bench.jsonl'}",
+        f"evaluation.output={output}",
+        f"evaluation.n={N}",
+        f"evaluation.max_response_length={BUDGET}",
+        *more,
+    ]
+
+
+def rows(output: Path, name: str) -> list[dict]:
+    return [json.loads(line) for line in (output / name / "samples.jsonl").read_text().splitlines()]
+
+
+def test_samples_scores_and_settings(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(words(folder, tmp_path))
+    samples = rows(tmp_path, "tiny_math")
+    keys = ["problem_id", "sample", "seed", "text", "tokens", "truncated", "seconds", "verdict", "extracted"]
+    assert [list(row) for row in samples] == [keys] * (ROWS * N)
+    assert [row["sample"] for row in samples] == [0, 1] * ROWS
+    scores = json.loads((tmp_path / "scores.json").read_text())["tiny_math"]
+    assert (scores["n"], scores["problems"], scores["samples"], scores["missing"]) == (N, ROWS, ROWS * N, 0)
+    # A random model with six tokens never gets to the end of its thinking.
+    assert (scores["avg"], scores["stderr_sampling"], scores["no_answer_fraction"]) == (0.0, 0.0, 1.0)
+    assert scores["mean_length"] == pytest.approx(sum(row["tokens"] for row in samples) / len(samples))
+    assert set(scores["per_problem"]) == {row["problem_id"] for row in samples}
+    assert "max_response_length: 6" in (tmp_path / "tiny_math" / "settings.yaml").read_text()
+    assert "tiny_math: avg@2 0.000 ± 0.000 (3 problems, 6 samples, 0 missing" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "tiny_math").iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_same_command_draws_the_same_and_other_benchmarks_keep_their_scores(folder: Path, tmp_path: Path) -> None:
+    main(words(folder, tmp_path))
+    first = rows(tmp_path, "tiny_math")
+    main(words(folder, tmp_path, "benchmark.name=other"))
+    main(words(folder, tmp_path))
+    again = rows(tmp_path, "tiny_math")
+    assert [{**row, "seconds": 0} for row in again] == [{**row, "seconds": 0} for row in first]
+    assert set(json.loads((tmp_path / "scores.json").read_text())) == {"tiny_math", "other"}
+    assert [row["text"] for row in rows(tmp_path, "other")] != [row["text"] for row in first]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("benchmark.grader=code", "benchmark.grader=code: expected math"),
+        ("evaluation.max_response_length=9999", "evaluation.max_response_length=9999: with a prompt of"),
+        ("evaluation.n=0", "evaluation.n"),
+        ("evaluation.tempratur=1", "evaluation.temperature"),
+    ],
+)
+def test_what_cannot_work_is_said_before_any_sampling(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], override: str, message: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words(folder, tmp_path, override))
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "tiny_math").exists()
+
+
+def test_a_bad_benchmark_file_is_named_with_its_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"id": "a", "problem": "1+1?", "answer": "2"}\n{"id": "b", "problem": "1+2?", "answer": ""}\n')
+    with pytest.raises(SystemExit):
+        main(words(folder, tmp_path / "out", f"benchmark.path={bad}"))
+    assert f"{bad}:2: key 'answer' is empty" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_model_is_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(words(folder, tmp_path, f"evaluation.checkpoint={folder / 'tokenizer'}"))
+    assert f"no {folder / 'tokenizer' / 'config.json'}" in capsys.readouterr().err

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from evaluation.sampling import plan_batches, sample_batches
+from recipes.data.prompts import EncodedPrompt
+from recipes.records import Generation, Problem
+from recipes.settings.schema import EvaluationSettings
+
+END = 99
+PROMPTS = [EncodedPrompt(Problem(f"p{i}", "?", "1"), tuple(range(1, 3 + i % 3))) for i in range(5)]
+SETTINGS = EvaluationSettings(
+    engine="megatron",
+    checkpoint=None,
+    output="out",
+    n=3,
+    temperature=0.6,
+    top_p=0.95,
+    max_response_length=4,
+    batch_size=4,
+)
+
+
+class CountingEngine:
+    """Answers with a response that depends on the seed and the place in the batch alone."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict] = []
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        temperature: float,
+        top_p: float,
+        seed: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Generation]:
+        self.calls.append({"temperature": temperature, "top_p": top_p, "limit": max_new_tokens, "rows": len(prompts)})
+        if progress is not None:
+            progress(len(prompts))
+        return [
+            Generation((seed % 50, 1, 2, 3), True, 0.25) if row % 2 else Generation((seed % 50, row, END), False, 0.125)
+            for row in range(len(prompts))
+        ]
+
+
+class Words:
+    """Decodes ids to words."""
+
+    def decode(self, token_ids: Sequence[int], **options: object) -> str:
+        assert options == {"skip_special_tokens": False}
+        return " ".join(map(str, token_ids))
+
+
+def test_every_sample_once_in_batches_of_like_length() -> None:
+    batches = plan_batches(PROMPTS, n=3, batch_size=4, seed=1, benchmark="b")
+    requests = [(prompt.problem.id, sample) for batch in batches for prompt, sample in batch.requests]
+    assert sorted(requests) == [(f"p{i}", sample) for i in range(5) for sample in range(3)]
+    lengths = [len(prompt.tokens) for batch in batches for prompt, _ in batch.requests]
+    assert lengths == sorted(lengths)
+    assert [len(batch.requests) for batch in batches] == [4, 4, 4, 3]
+
+
+def test_seeds_differ_between_batches_benchmarks_and_runs_and_repeat() -> None:
+    def seeds(seed: int, benchmark: str) -> list[int]:
+        return [batch.seed for batch in plan_batches(PROMPTS, n=3, batch_size=4, seed=seed, benchmark=benchmark)]
+
+    assert seeds(1, "b") == seeds(1, "b")
+    everything = seeds(1, "b") + seeds(2, "b") + seeds(1, "c")
+    assert len(set(everything)) == len(everything)
+
+
+def test_samples_carry_text_without_the_end_token_length_and_seed() -> None:
+    engine, done = CountingEngine(), []
+    batches = plan_batches(PROMPTS, n=3, batch_size=4, seed=1, benchmark="b")
+    samples = list(sample_batches(engine, batches, Words(), SETTINGS, done.append))
+    first, second = samples[0], samples[1]
+    assert (first.text, first.tokens, first.truncated) == (f"{first.seed % 50} 0", 3, False)
+    assert (second.text, second.tokens, second.truncated) == (f"{second.seed % 50} 1 2 3", 4, True)
+    assert first.seed == batches[0].seed
+    assert first.verdict is None
+    assert sum(done) == len(samples) == 15
+    assert engine.calls[0] == {"temperature": 0.6, "top_p": 0.95, "limit": 4, "rows": 4}
+
+
+@pytest.mark.parametrize("replicas", [2, 3])
+def test_replicas_share_out_the_same_samples(replicas: int) -> None:
+    batches = plan_batches(PROMPTS, n=3, batch_size=4, seed=1, benchmark="b")
+    alone = set(sample_batches(CountingEngine(), batches, Words(), SETTINGS))
+    shared = [
+        sample
+        for replica in range(replicas)
+        for sample in sample_batches(CountingEngine(), batches[replica::replicas], Words(), SETTINGS)
+    ]
+    assert set(shared) == alone
+    assert len(shared) == len(alone)
