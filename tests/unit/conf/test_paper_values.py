@@ -69,9 +69,16 @@ def test_the_papers_order_of_stages() -> None:
     assert settings.curriculum.stages == ["sft", "math1", "math2", "math3", "code1", "code2", "math4"]  # 1.1 Figure 2
 
 
-def test_the_small_budgets_keep_the_papers_proportions() -> None:
-    for model, factor, weights in (("tiny", 128, ()), ("smollm2_135m", 64, (PRETRAINED,))):
-        for stage in STAGES:
-            small = composed("grpo", f"stage={stage}", f"model={model}", *weights)
-            paper = composed("grpo", f"stage={stage}", "cluster=h100", PRETRAINED)
-            assert small.grpo.max_response_length * factor == paper.grpo.max_response_length
+def test_the_small_budgets_grow_as_the_papers_do() -> None:
+    for model, weights in (("tiny", ()), ("smollm2_135m", (PRETRAINED,))):
+        budgets = [
+            (
+                composed("grpo", f"stage={stage}", "cluster=h100", PRETRAINED).grpo.max_response_length,
+                composed("grpo", f"stage={stage}", f"model={model}", *weights).grpo.max_response_length,
+            )
+            for stage in STAGES
+        ]
+        small_of = dict(budgets)
+        assert len(set(budgets)) == len(small_of), "stages of one budget in the paper have one budget here"
+        assert [small for _, small in sorted(budgets)] == sorted(small for _, small in budgets)
+        assert len(set(small_of.values())) == len(small_of)

@@ -69,9 +69,9 @@ def test_model_and_scale_follow_the_cluster_and_the_stage() -> None:
     assert composed("grpo", "cluster=h100", "model=tiny").model.name == "tiny"
     chosen = composed("grpo", "model=smollm2_135m", "cluster=cpu", "stage=math2", PRETRAINED)
     assert (chosen.model.name, chosen.cluster.name) == ("smollm2_135m", "cpu")
-    # The paper's 16,384 tokens: one 128th for the tiny model, one 64th for SmolLM2, all of them for the paper's model.
+    # The paper's 16,384 tokens: one 64th for SmolLM2, a budget of its own for the tiny model.
     assert chosen.grpo.max_response_length == 256
-    assert composed("grpo", "stage=math2").grpo.max_response_length == 128
+    assert composed("grpo", "stage=math2").grpo.max_response_length == 80
     assert composed("grpo", "stage=math2", "cluster=h100", PRETRAINED).grpo.max_response_length == 16384
 
 
