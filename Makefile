@@ -23,7 +23,7 @@ QUIET_CPU := $(OFFLINE) OMP_NUM_THREADS=1
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	echo '  Variables: PYTHON=python3.12 (interpreter of .venv), OVERRIDES="key=value ..." (demo, real-model), ARGS="..." (test)'
+	echo '  Variables: PYTHON=python3.12 (interpreter of .venv), OVERRIDES="key=value ..." (demo, real-model, bench), ARGS="..." (test)'
 
 setup: $(STAMP)  ## Make .venv from the lock (every other target does it too)
 
@@ -35,6 +35,19 @@ test: $(STAMP)  ## Run the tests (ARGS="tests/unit -k loss" narrows)
 
 real-model: $(STAMP)  ## The same code on SmolLM2-135M: import, sample, train, export, compare with transformers
 	@$(OFFLINE) $(RUN) -m recipes.real_model $(OVERRIDES)
+
+bench: $(STAMP)  ## Speed of GRPO steps on the tiny model with random weights (OVERRIDES as for demo)
+	@rm -rf runs/bench
+	$(OFFLINE) $(RUN) -m recipes.prepare_demo runs/bench/data
+	$(OFFLINE) $(RUN) -m recipes.run_grpo stage=math1 run.directory=runs/bench/run data.directory=runs/bench/data \
+	  model.tokenizer=runs/bench/data/tokenizer grpo.max_steps=11 $(OVERRIDES)
+	$(RUN) - <<'EOF'
+	import json, statistics
+	rows = [json.loads(line) for line in open("runs/bench/run/metrics.jsonl", encoding="utf-8")][1:]  # the first warms up
+	print(f"median of {len(rows)} steps, {statistics.median(row['response_tokens'] for row in rows):.0f} response tokens each")
+	keys = ("seconds_sample", "seconds_grade", "seconds_update", "tokens_per_second")
+	print(*(f"  {key:<18}{statistics.median(row[key] for row in rows):10.3f}" for key in keys), sep="\n")
+	EOF
 
 lint: $(STAMP)  ## ruff: rules and formatting
 	@$(RUN) -m ruff check .
@@ -69,6 +82,7 @@ clean:  ## Remove .venv and caches (runs/ stays)
 	@rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# The stamp is written last: what was interrupted is repaired by the next make, and two makes at once take turns.
 # --no-deps: the lock is complete (tests/architecture/test_lock.py), so pip has nothing to resolve. torch comes last: of all
 # packages it alone has several builds of one version, and only the CUDA build, the one on PyPI, asks for the CUDA libraries.
 $(STAMP): $(LOCKS)
@@ -96,7 +110,8 @@ $(STAMP): $(LOCKS)
 	version() { "$$1" -c 'import sys; print(*sys.version_info[:2], sep=".")' 2>/dev/null; }
 	if ! supported $(RUN) || ! $(RUN) -m pip --version >/dev/null 2>&1 || { [ -n "$(PYTHON)" ] && [ "$$(version $(RUN))" != "$$(version "$$python")" ]; }; then
 	  phase "$(VENV): new, $$("$$python" --version)"
-	  "$$python" -m venv --clear $(VENV)
+	  find $(VENV) -mindepth 1 ! -name .setup-lock -delete
+	  "$$python" -m venv $(VENV)
 	else
 	  phase "$(VENV): brought to the state of the lock"
 	  # An interrupted pip leaves a package without RECORD, or a folder named ~...: out with it, so that it is installed again.

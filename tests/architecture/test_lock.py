@@ -27,7 +27,7 @@ PINNED = re.compile(r"^(?P<name>[a-z0-9.-]+)==(?P<version>[^ ;\\\n]+)(?: ; (?P<m
 
 
 def _pins(file: str) -> list[tuple[str, str, Marker | None]]:
-    found = [
+    found: list[tuple[str, str, Marker | None]] = [
         (canonicalize_name(pin["name"]), pin["version"], Marker(pin["marker"]) if pin["marker"] else None)
         for pin in PINNED.finditer((ROOT / file).read_text(encoding="utf-8"))
     ]
