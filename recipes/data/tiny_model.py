@@ -1,46 +1,66 @@
-"""The demo's model: a Qwen2 of under a million parameters with random weights.
+"""The demo's first weights: a Qwen2 of under a million random parameters.
 
-Only the sizes are tiny: grouped-query attention, QKV bias, SwiGLU, RMSNorm and untied embeddings are Qwen2's own, so the
-demo takes the same import, training and export paths as Qwen2.5-Math-7B.
+Only the sizes are tiny: grouped-query attention, QKV bias, SwiGLU and RMSNorm are Qwen2's own, so the demo takes the
+same import, training and export paths as Qwen2.5-Math-7B.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recipes.data.tiny_tokenizer import VOCAB_SIZE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
 
-MAX_POSITION_EMBEDDINGS = 512
-"""Longest prompt and response together, in tokens."""
 
-ARCHITECTURE: dict[str, Any] = {
-    "vocab_size": VOCAB_SIZE,
-    "hidden_size": 128,
-    "intermediate_size": 384,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": MAX_POSITION_EMBEDDINGS,
-    "rope_theta": 10_000.0,
-    "rms_norm_eps": 1e-6,
-    "tie_word_embeddings": False,
-    "initializer_range": 0.02,
-    "attention_dropout": 0.0,
-}
-"""Keys of ``transformers.Qwen2Config``; heads and key/value heads divide by a tensor parallel size of 2."""
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Sizes of the model; the names and units of ``recipes.settings.schema.ModelSettings``."""
+
+    num_layers: int
+    hidden_size: int
+    ffn_hidden_size: int
+    num_attention_heads: int
+    num_query_groups: int
+    vocab_size: int
+    max_position_embeddings: int
+    rope_theta: float
+    rms_norm_eps: float
+    tie_word_embeddings: bool
+    init_method_std: float
+
+    def __post_init__(self) -> None:
+        """Raises ValueError when the demo's tokenizer has more tokens than the embedding has rows."""
+        if self.vocab_size < VOCAB_SIZE:
+            raise ValueError(
+                f"model.vocab_size is {self.vocab_size}; expected at least {VOCAB_SIZE}, the limit of the demo's "
+                "tokenizer"
+            )
 
 
-def build(seed: int, tokenizer: PreTrainedTokenizerBase) -> Qwen2ForCausalLM:
+def build(architecture: Architecture, seed: int, tokenizer: PreTrainedTokenizerBase) -> Qwen2ForCausalLM:
     """Random weights, fp32; the same seed gives the same weights and leaves torch's random state as it was."""
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     config = Qwen2Config(
-        **ARCHITECTURE, bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+        vocab_size=architecture.vocab_size,
+        hidden_size=architecture.hidden_size,
+        intermediate_size=architecture.ffn_hidden_size,
+        num_hidden_layers=architecture.num_layers,
+        num_attention_heads=architecture.num_attention_heads,
+        num_key_value_heads=architecture.num_query_groups,
+        max_position_embeddings=architecture.max_position_embeddings,
+        rope_theta=architecture.rope_theta,
+        rms_norm_eps=architecture.rms_norm_eps,
+        tie_word_embeddings=architecture.tie_word_embeddings,
+        initializer_range=architecture.init_method_std,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -50,9 +70,9 @@ def build(seed: int, tokenizer: PreTrainedTokenizerBase) -> Qwen2ForCausalLM:
     return model
 
 
-def save(folder: Path, seed: int, tokenizer: PreTrainedTokenizerBase) -> int:
+def save(folder: Path, architecture: Architecture, seed: int, tokenizer: PreTrainedTokenizerBase) -> int:
     """Writes a Hugging Face folder (safetensors, tokenizer included) and returns the number of parameters."""
-    model = build(seed, tokenizer)
+    model = build(architecture, seed, tokenizer)
     model.save_pretrained(str(folder), safe_serialization=True)
     tokenizer.save_pretrained(str(folder))
     return int(model.num_parameters())

@@ -6,6 +6,7 @@ import hashlib
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recipes.data import tiny_model
-from recipes.data.demo_files import FILES, write_demo
+from recipes.data.demo_files import FILES
 from recipes.data.jsonl import read_demonstrations, read_problems
+from recipes.prepare_demo import demo_architecture, main
 
 
 @pytest.fixture(scope="module")
@@ -63,24 +65,39 @@ def test_initial_model_is_a_runnable_qwen2(demo: tuple[Path, str]) -> None:
     output, _ = demo
     model = AutoModelForCausalLM.from_pretrained(output / "initial")
     tokenizer = AutoTokenizer.from_pretrained(output / "initial")
+    sizes = demo_architecture()
     assert model.config.model_type == "qwen2"
     assert (output / "initial" / "model.safetensors").is_file()
-    assert model.config.vocab_size >= len(tokenizer)
+    assert (model.config.num_hidden_layers, model.config.hidden_size) == (sizes.num_layers, sizes.hidden_size)
     assert model.config.eos_token_id == tokenizer.eos_token_id
     ids = torch.tensor([tokenizer.encode("What is 1 + 2?")])
-    assert model(ids).logits.shape == (1, ids.shape[1], tiny_model.ARCHITECTURE["vocab_size"])
-    for parallel in (1, 2):
-        for key in ("num_attention_heads", "num_key_value_heads", "intermediate_size", "vocab_size"):
-            assert tiny_model.ARCHITECTURE[key] % parallel == 0
+    assert model(ids).logits.shape == (1, ids.shape[1], sizes.vocab_size)
+    assert len(tokenizer) <= sizes.vocab_size
+
+
+def test_an_embedding_smaller_than_the_tokenizer_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"model\.vocab_size is 256; expected at least 512"):
+        replace(demo_architecture(), vocab_size=256)
+
+
+def test_building_the_model_leaves_the_random_state(demo: tuple[Path, str]) -> None:
+    output, _ = demo
+    tokenizer = AutoTokenizer.from_pretrained(output / "tokenizer")
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    first, second, third = (tiny_model.build(demo_architecture(), seed, tokenizer).state_dict() for seed in (5, 5, 6))
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["lm_head.weight"], third["lm_head.weight"])
 
 
 def test_same_seed_same_files_and_held_out_is_fixed(demo: tuple[Path, str], tmp_path: Path) -> None:
     output, _ = demo
-    write_demo(tmp_path / "again", 5)
+    main([str(tmp_path / "again"), "--seed", "5"])
     for path in sorted(output.rglob("*")):
         if path.is_file():
             assert path.read_bytes() == (tmp_path / "again" / path.relative_to(output)).read_bytes(), path
-    write_demo(tmp_path / "other", 6)
+    main([str(tmp_path / "other"), "--seed", "6"])
     differs = {
         plan.name: (tmp_path / "other" / plan.name).read_bytes() != (output / plan.name).read_bytes() for plan in FILES
     }
