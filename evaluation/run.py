@@ -147,6 +147,7 @@ def _hf_engine(settings: Settings, tokenizer: Any) -> tuple[RolloutEngine, Ranks
         precision=settings.cluster.precision,
         end_tokens=[tokenizer.eos_token_id],
         pad_token=pad_token_of(tokenizer),
+        vocab_size=len(tokenizer),
         batch_size=settings.evaluation.batch_size,
     )
     return engine, OneProcess()

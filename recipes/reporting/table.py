@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 
 
 def columns(summary: Mapping[str, Any], benchmark: str) -> list[str]:

@@ -16,16 +16,20 @@ from recipes.records import Generation
 class HfEngine:
     """``rollouts.engine.RolloutEngine`` on a Hugging Face causal language model."""
 
-    def __init__(self, model: Any, *, end_tokens: Sequence[int], pad_token: int, batch_size: int) -> None:
+    def __init__(
+        self, model: Any, *, end_tokens: Sequence[int], pad_token: int, vocab_size: int, batch_size: int
+    ) -> None:
         """Args:
         model: ``transformers.PreTrainedModel`` with a language-model head.
         end_tokens: ids that end a response.
         pad_token: id that fills unused positions.
+        vocab_size: tokens of the tokenizer; rows of the embedding beyond it are padding and never drawn.
         batch_size: rows decoded at a time.
         """
         self._model = model.eval()
         self._end_tokens = tuple(end_tokens)
         self._pad_token = pad_token
+        self._padding_rows = list(range(vocab_size, model.config.vocab_size))
         self._batch_size = batch_size
 
     @classmethod
@@ -75,11 +79,12 @@ class HfEngine:
 
     def _generation_config(self, max_new_tokens: int, temperature: float, top_p: float) -> GenerationConfig:
         """Nothing is left to the folder's ``generation_config.json`` (top-k, repetition penalty ...)."""
-        drawing = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
+        drawing = {"do_sample": True, "temperature": float(temperature), "top_p": float(top_p), "top_k": 0}
         return GenerationConfig(
             max_new_tokens=max_new_tokens,
             eos_token_id=list(self._end_tokens),
             pad_token_id=self._pad_token,
+            suppress_tokens=self._padding_rows or None,
             **(drawing if temperature > 0 else {"do_sample": False}),
         )
 

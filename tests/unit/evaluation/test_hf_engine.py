@@ -34,8 +34,8 @@ def model() -> Qwen2ForCausalLM:
     return model
 
 
-def engine(model: Qwen2ForCausalLM, batch_size: int = 8) -> HfEngine:
-    return HfEngine(model, end_tokens=[END], pad_token=PAD, batch_size=batch_size)
+def engine(model: Qwen2ForCausalLM, batch_size: int = 8, vocab_size: int = VOCABULARY) -> HfEngine:
+    return HfEngine(model, end_tokens=[END], pad_token=PAD, vocab_size=vocab_size, batch_size=batch_size)
 
 
 @torch.no_grad()
@@ -83,6 +83,15 @@ def test_the_same_seed_draws_the_same_and_the_global_state_stays(model: Qwen2For
     before = torch.get_rng_state()
     assert draw(1) == draw(1) != draw(2)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_padding_rows_of_the_embedding_are_never_drawn(model: Qwen2ForCausalLM) -> None:
+    def largest(vocab_size: int) -> int:
+        draws = engine(model, 256, vocab_size).generate([(5,)] * 256, max_new_tokens=4, temperature=3, top_p=1, seed=4)
+        return max(token for generation in draws for token in generation.tokens)
+
+    assert largest(VOCABULARY) == VOCABULARY - 1
+    assert largest(VOCABULARY - 8) == VOCABULARY - 9
 
 
 def test_progress_counts_every_response(model: Qwen2ForCausalLM) -> None:

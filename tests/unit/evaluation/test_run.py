@@ -1,4 +1,4 @@
-"""``python -m evaluation.run`` with the hf engine, in this process, on the demo's random model."""
+"""``python -m evaluation.run`` with the hf engine, in this process, on a random model."""
 
 from __future__ import annotations
 
@@ -8,28 +8,23 @@ from pathlib import Path
 import pytest
 
 from evaluation.run import main
-from recipes.data import tiny_model, tiny_tokenizer
-from recipes.data.jsonl import problem_row, write_jsonl
-from recipes.data.tiny_math import problems
+from tests.unit.evaluation import tiny_checkpoint
 
 ROWS, N, BUDGET = 3, 2, 6
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Hugging Face folder in ``model/`` and a benchmark file."""
     folder = tmp_path_factory.mktemp("evaluation")
-    tokenizer = tiny_tokenizer.save(folder / "tokenizer", tiny_model.MAX_POSITION_EMBEDDINGS)
-    tiny_model.save(folder / "model", 1, tokenizer)
-    write_jsonl(folder / "bench.jsonl", map(problem_row, problems(1, "heldout", ROWS, (1,))))
+    tiny_checkpoint.write(folder, ROWS)
     return folder
 
 
 def words(folder: Path, output: Path, *more: str) -> list[str]:
     return [
         "evaluation.engine=hf",
-        f"evaluation.checkpoint={folder / 'model'}",
-        f"benchmark.path={folder / 'bench.jsonl'}",
+        f"evaluation.checkpoint={folder / 'hf'}",
+        f"benchmark.path={folder / 'heldout.jsonl'}",
         f"evaluation.output={output}",
         f"evaluation.n={N}",
         f"evaluation.max_response_length={BUDGET}",

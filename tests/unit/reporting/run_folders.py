@@ -1,0 +1,65 @@
+"""A run folder as the commands leave it, with numbers chosen by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from recipes.records import Problem
+from recipes.reporting.summary import StageFolder
+
+PROBLEMS = [
+    Problem("sum", "What is 1 + 1?", "2"),
+    Problem("hard", "What is 12 * 12?", "144"),
+    Problem("easy", "Is 1 < 2?", "1"),
+]
+
+
+def sample(problem: str, index: int, verdict: str, text: str, **more: Any) -> dict[str, Any]:
+    row = {"problem_id": problem, "sample": index, "seed": 1, "text": text, "tokens": 10 + index, "truncated": False}
+    return row | {"seconds": 0.1, "verdict": verdict, "extracted": None} | more
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def evaluated(folder: Path, avg: float, samples: list[dict[str, Any]]) -> None:
+    write_rows(folder / "evaluation" / "tiny_math" / "samples.jsonl", samples)
+    scores = {"avg": avg, "n": 2, "problems": 3, "samples": 6, "stderr_sampling": 0.125, "stderr_problems": 0.25}
+    (folder / "evaluation" / "scores.json").write_text(json.dumps({"tiny_math": scores}))
+
+
+def finished(folder: Path, steps: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "finished.json").write_text(json.dumps({"stage": folder.name, "steps": steps, "model": "model.nemo"}))
+
+
+def grpo_row(step: int) -> dict[str, Any]:
+    """Step s: reward s / 10, entropy 1 - s / 10, truncated 0.5 - s / 20."""
+    values = {"reward": step / 10, "entropy": 1 - step / 10, "truncated": 0.5 - step / 20}
+    return {"step": step, **values, "response_length": 50 + step, "groups_with_signal": 0.5, "temperature": 0.85}
+
+
+def run(root: Path) -> list[StageFolder]:
+    """SFT and one GRPO stage of five steps, evaluated; a second GRPO stage that has not begun."""
+    sft, math1 = root / "sft", root / "math1"
+    loss = [{"step": step, "train/loss": 3 / (step + 1)} for step in range(4)]
+    write_rows(sft / "metrics.jsonl", [*loss, {"step": 4, "val/loss": 0.8}])
+    finished(sft, 4)
+    wrong, right = "<think>\n1+1=3\n</think>\n\nSo \\boxed{3} <b>", "<think>\n1+1=2\n</think>\n\nSo \\boxed{2}"
+    before = [sample("sum", i, "wrong", wrong, extracted="3") for i in range(2)]
+    before += [sample("hard", i, "no_answer", "<think>\nhm", truncated=True) for i in range(2)]
+    before += [sample("easy", i, "correct", right, extracted="1") for i in range(2)]
+    evaluated(sft, 1 / 3, before)
+    write_rows(math1 / "metrics.jsonl", [grpo_row(step) for step in range(5)])
+    finished(math1, 5)
+    after = [sample("sum", i, "correct", right, extracted="2") for i in range(2)] + before[2:]
+    evaluated(math1, 2 / 3, after)
+    return [
+        StageFolder("sft", "sft", sft, 60.0, 15.0),
+        StageFolder("math1", "grpo", math1, 90.0, 15.0),
+        StageFolder("math2", "grpo", root / "math2", None, None),
+    ]

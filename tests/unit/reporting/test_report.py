@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import re
+import struct
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from recipes.reporting.figures import CSS, Curves, score_svg, steps_svg
+from recipes.reporting.report import Report
+from recipes.reporting.summary import StageFolder
+from tests.unit.reporting.run_folders import PROBLEMS, run
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+NAMESPACE = "{http://www.w3.org/2000/svg}"
+
+
+class Page(HTMLParser):
+    """Text and attributes of a page; fails on tags that are not closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def report(root: Path, stages: list[StageFolder]) -> Report:
+    return Report(root, "demo", "tiny_math", PROBLEMS, root / "final" / "hf", stages)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("run")
+    report(root, run(root)).write()
+    return root
+
+
+def test_the_page_stands_alone(written: Path) -> None:
+    text = (written / "report.html").read_text()
+    assert len(text) < 2_000_000
+    page = Page(text)
+    for name, value in page.attributes:
+        if name in ("src", "href", "xlink:href"):
+            assert value is not None and value.startswith("#"), f"{name}={value} is not in the page"
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+    identifiers = [value for name, value in page.attributes if name == "id"]
+    assert len(identifiers) == len(set(identifiers))
+    used = {value[1:] for name, value in page.attributes if name == "xlink:href" and value}
+    used |= set(re.findall(r"url\(#([^)]+)\)", text))
+    assert used <= set(identifiers)
+
+
+def test_the_page_tells_the_run(written: Path) -> None:
+    words = re.sub(r"\s+", " ", " ".join(Page((written / "report.html").read_text()).words))
+    assert "tiny_math avg@2 went from 33.3 % after sft to 66.7 % after math1" in words.replace("%", " %")
+    for cell in ("0.90 → 0.70", "45% → 35%", "0.667 ± 0.125", "What is 1 + 1?", "What is 12 * 12?"):
+        assert cell in words
+    assert "math2" in words  # planned, not done: named in the pipeline
+
+
+def test_what_a_model_writes_cannot_become_markup(written: Path) -> None:
+    text = (written / "report.html").read_text()
+    assert "&lt;b&gt;" in text
+    assert "<b>" not in text
+
+
+def test_summary_and_picture(written: Path) -> None:
+    assert [stage["name"] for stage in json.loads((written / "summary.json").read_text())["stages"]] == ["sft", "math1"]
+    picture = (written / "learning_curve.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert struct.unpack(">II", picture[16:24]) == (1350, 1500)
+    assert not [path for path in written.iterdir() if path.name.startswith(".")]
+
+
+def test_a_run_that_has_just_begun_has_a_page(tmp_path: Path) -> None:
+    report(tmp_path, [StageFolder("sft", "sft", tmp_path / "sft", None, None)]).write()
+    words = " ".join(Page((tmp_path / "report.html").read_text()).words)
+    assert "no evaluation yet" in words
+    assert "no GRPO step yet" in words
+
+
+def texts(svg: str) -> list[str]:
+    return ["".join(node.itertext()) for node in ElementTree.fromstring(svg).iter(f"{NAMESPACE}text")]
+
+
+def test_the_score_figure_says_every_score_and_follows_the_theme() -> None:
+    svg = score_svg(Curves([("sft", 0.25, 0.01), ("math1", 0.5, None)], "bench avg@8", []))
+    for label in ("25.0%", "50.0%", "sft", "math1"):
+        assert label in texts(svg)
+    for colour, variable in CSS.items():
+        assert colour not in svg
+        assert variable in svg
+
+
+def test_stages_are_named_in_every_grpo_panel() -> None:
+    rows = [
+        {"reward": 0.1, "groups_with_signal": 0.5, "entropy": 0.4, "truncated": 0.2, "response_length": 40}
+        for _ in range(3)
+    ]
+    shown = texts(steps_svg(Curves([], "bench", [("math1", rows), ("math2", rows), ("math3", [])])))
+    assert (shown.count("math1"), shown.count("math2"), shown.count("math3")) == (5, 5, 0)
+    assert "no SFT stage" in shown
