@@ -39,10 +39,17 @@ from recipes.user_input import checked_input
 class Ranks(Protocol):
     """The processes of the run; a replica is what holds one copy of the model."""
 
-    is_main: bool
-    is_replica_source: bool
-    replica: int
-    replicas: int
+    @property
+    def is_main(self) -> bool: ...
+
+    @property
+    def is_replica_source(self) -> bool: ...
+
+    @property
+    def replica(self) -> int: ...
+
+    @property
+    def replicas(self) -> int: ...
 
     def barrier(self) -> None: ...
 

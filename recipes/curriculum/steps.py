@@ -47,7 +47,7 @@ def plan_steps(settings: Settings, stages: Sequence[StageCommand]) -> list[Step]
 
     Args:
         settings: of ``python -m recipes.run_curriculum``.
-        stages: ``settings.curriculum.stage_commands``.
+        stages: ``settings.curriculum.stage_commands``, at least one.
     """
     root = Path(settings.run.directory)
     checkpoint = settings.curriculum.initial_model
@@ -84,7 +84,7 @@ def plan_steps(settings: Settings, stages: Sequence[StageCommand]) -> list[Step]
             name="export",
             title=f"last weights: .nemo -> Hugging Face, {hf}",
             module="recipes.export",
-            arguments=(_word("checkpoint", checkpoint), "format=hf", _word("output", hf)),
+            arguments=(_word("checkpoint", root / stages[-1].name / "model.nemo"), "format=hf", _word("output", hf)),
             output=hf / "config.json",
             folder=hf.parent,
             feeds=False,

@@ -88,9 +88,9 @@ def png(curves: Curves) -> bytes:
     """Everything in one picture."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9, 10), layout="constrained", facecolor="white")
-        top, bottom = figure.subfigures(2, 1, height_ratios=(1, 2.1), hspace=0.04)
-        _scores(top.subplots(), curves)
-        _panels(bottom, curves)
+        parts: Any = figure.subfigures(2, 1, height_ratios=(1, 2.1), hspace=0.04)
+        _scores(parts[0].subplots(), curves)
+        _panels(parts[1], curves)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=150)
         return buffer.getvalue()
