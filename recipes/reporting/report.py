@@ -84,14 +84,13 @@ class Report:
             places=self._places(),
         )
 
-    def _lead(self, curves: Curves) -> dict[str, Any] | None:
+    def _lead(self, curves: Curves) -> dict[str, str] | None:
         """The sentence at the top: first against last score."""
         if len(curves.scores) < 2:
             return None
         (first_stage, first, _), (last_stage, last, _) = (curves.scores[0], curves.scores[-1])
-        n = self.summary["stages"][-1]["scores"][self.benchmark]["n"]
         return {
-            "n": n,
+            "score": curves.score_name,
             "first": f"{first:.1%}",
             "first_stage": first_stage,
             "last": f"{last:.1%}",
