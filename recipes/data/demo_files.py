@@ -102,10 +102,8 @@ def _write_file(output: Path, plan: FilePlan, seed: int, tokenizer: ChatTokenize
         asked = problems_of(plan, seed)
         responses = [0] * len(asked)
         write_jsonl(path, map(problem_row, asked))
-    lengths = [
-        len(prompt_ids(problem.problem, tokenizer, INSTRUCTION)) + response
-        for problem, response in zip(asked, responses, strict=True)
-    ]
+    prompts = {text: len(prompt_ids(text, tokenizer, INSTRUCTION)) for text in {problem.problem for problem in asked}}
+    lengths = [prompts[problem.problem] + response for problem, response in zip(asked, responses, strict=True)]
     return FileReport(
         plan=plan,
         kinds=Counter(str(problem.metadata["kind"]) for problem in asked),
