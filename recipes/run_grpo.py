@@ -2,7 +2,7 @@
 
     python -m recipes.run_grpo stage=math2 cluster=cpu run.directory=runs/try/math2 model.restore_from=sft/model.nemo
 
-A killed run goes on where it was with the same command. The stage ends with ``RUN/model.nemo`` and ``RUN/finished.json``.
+A killed run goes on where it was with the same command. The stage ends with RUN/model.nemo and RUN/finished.json.
 """
 
 from __future__ import annotations

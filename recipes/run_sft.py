@@ -2,7 +2,7 @@
 
     python -m recipes.run_sft stage=sft cluster=cpu run.directory=runs/try/sft data.train=demonstrations.jsonl
 
-A killed run goes on where it was with the same command. The stage ends with ``RUN/model.nemo`` and ``RUN/finished.json``.
+A killed run goes on where it was with the same command. The stage ends with RUN/model.nemo and RUN/finished.json.
 """
 
 from __future__ import annotations

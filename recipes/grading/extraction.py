@@ -24,7 +24,7 @@ def final_part(response: str, *, require_thinking: bool = True) -> str | None:
 
 
 def last_boxed(text: str) -> str | None:
-    r"""The content of the last complete ``\boxed{...}`` or ``\fbox{...}``, stripped; None when there is none or it is empty.
+    r"""The content of the last complete ``\boxed{...}`` or ``\fbox{...}``, stripped; None when none or empty.
 
     Braces may nest to any depth; ``\{`` and ``\}`` do not count. "Last" is the box that opens last, so of nested boxes
     the innermost last one counts, as with the ``rfind("\boxed")`` of the Hendrycks MATH evaluation. A box that never

@@ -20,7 +20,7 @@ MAX_ANSWER_CHARACTERS = 1_000
 
 _DELIMITED = re.compile(r"\$\$?([^$]*)\$\$?|\\\((.*)\\\)|\\\[(.*)\\\]", re.DOTALL)
 _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"[−–]"), "-"),
+    (re.compile("[\u2212\u2013]"), "-"),
     (re.compile(r"\\(?:left|right|displaystyle|textstyle)(?![A-Za-z])\.?"), ""),
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\{,\}"), ","),
@@ -53,7 +53,7 @@ class _PlainNumber(NamedTuple):
 
 
 def normalize(answer: str) -> str:
-    """One spelling for what LaTeX typesets alike: math delimiters, spacing, sizes, ``\\dfrac`` and a final full stop go.
+    """One spelling for what LaTeX typesets alike: math delimiters, spacing, sizes, ``\\dfrac``, a final full stop go.
 
     Keeps letters' case and every space that separates letters or digits. Linear in the length.
     """
@@ -151,8 +151,8 @@ def _unwrapped(normalized: str) -> str:
 def verify_symbolically(extracted: str, gold: str) -> bool:
     """The verdict of ``math-verify`` alone. May run for any time and take any memory: call it in a killable process.
 
-    Both sides are parsed as the content of one box, so that nothing around them and no second box is read. The library's
-    own time limits are off: they rest on SIGALRM, which fails outside a main thread and cannot interrupt one long
+    Both sides are parsed as the content of one box, so that nothing around them and no second box is read. The
+    library's own time limits are off: they rest on SIGALRM, which fails outside a main thread and cannot interrupt one long
     operation on integers. What the library cannot parse or compare is not equal.
     """
     return _math_verify()(extracted, gold)

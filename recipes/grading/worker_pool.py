@@ -113,7 +113,8 @@ class WorkerPool:
     function that the workers run; tasks' arguments and its return values must be JSON. A task that takes more than
     ``timeout_seconds`` of wall time ends with its worker, and so does one that takes more than ``memory_bytes`` of
     address space, unless the function turns MemoryError into a value. The processes start with the first ``run``, end
-    with ``close()``, and end by themselves, at the latest after the budget, when this process dies. One thread at a time.
+    with ``close()``, and end by themselves, at the latest after the budget, when this process dies. One thread
+    at a time.
     """
 
     def __init__(self, factory: str, *, workers: int, timeout_seconds: float, memory_bytes: int = 2**30) -> None:

@@ -1,8 +1,8 @@
 """The processes behind ``recipes.grading.worker_pool``: one template, and workers forked from it.
 
 ``python -m recipes.grading.worker_process`` is started by the pool as a fresh interpreter, so that it holds none of the
-trainer's threads, GPU contexts or sockets. It loads the comparison once (sympy takes seconds), stays single-threaded, and
-forks the workers: a worker that was killed is replaced within milliseconds. Each worker arms a kernel timer per task
+trainer's threads, GPU contexts or sockets. It loads the comparison once (sympy takes seconds), stays single-threaded,
+and forks the workers: a worker that was killed is replaced within milliseconds. Each worker arms a kernel timer per task
 whose default action ends the process, in native code too and even when the pool's process is busy or gone.
 
 Imports the standard library only, so that the template starts fast.
@@ -75,7 +75,7 @@ def serve(slot: _Slot, function: Callable[..., Any], timeout_seconds: float, mem
         try:
             reply = {"task": slot.task, "status": "done", "value": function(*request["arguments"])}
             json.dumps(reply)
-        except BaseException as error:  # noqa: BLE001  (whatever it raises, SystemExit too, concerns this task alone)
+        except BaseException as error:
             reply = {"task": slot.task, "status": "error", "detail": f"{type(error).__name__}: {error}"[:500]}
         signal.setitimer(signal.ITIMER_REAL, 0)
         try:
@@ -164,7 +164,7 @@ def main(arguments: list[str]) -> int:
     control = Connection(int(control_fd))
     try:
         function = load(reference)
-    except BaseException:  # noqa: BLE001  (the pool raises it, with this traceback)
+    except BaseException:
         control.send_bytes(json.dumps({"ready": False, "detail": traceback.format_exc()}).encode())
         return 1
     board = mmap.mmap(-1, _TASK_NUMBER.size * len(worker_fds))

@@ -27,7 +27,6 @@ from recipes.training.batching import policy_batch
 from recipes.training.metrics_log import MetricsLog
 from recipes.training.ports import Grader, MetricLogger, Policy, Ranks, UpdateMetrics
 
-
 SECONDS_BETWEEN_REFRESHES = 0.5
 """Of the progress bar while a batch is being sampled."""
 

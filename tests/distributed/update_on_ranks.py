@@ -2,8 +2,8 @@
 
     python -m tests.distributed.update_on_ranks FOLDER
 
-For every parallel layout: load ``FOLDER/imported.nemo`` (imported here from ``FOLDER/hf``), compute the GRPO gradient of
-the fixed rollouts for every case, write it as a Hugging Face state dict; greedy-decode and sample a few prompts.
+For every parallel layout: load ``FOLDER/imported.nemo`` (imported here from ``FOLDER/hf``), compute the GRPO gradient
+of the fixed rollouts for every case, write it as a Hugging Face state dict; greedy-decode and sample a few prompts.
 """
 
 from __future__ import annotations

@@ -102,5 +102,5 @@ def test_the_import_chain_of_a_worker_is_light() -> None:
 
 def test_a_missing_library_is_named_at_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(math_grader.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(ImportError, match="pip install 'math-verify==0.9.0'"):
+    with pytest.raises(ImportError, match=r"pip install 'math-verify==0\.9\.0'"):
         MathGrader(workers=1, timeout_seconds=1.0, require_thinking=True)

@@ -239,5 +239,5 @@ def test_works_from_any_directory_with_a_foreign_package_of_the_same_name(
 
 @pytest.mark.parametrize(("workers", "timeout_seconds"), [(0, 1.0), (1, 0.0), (1, float("nan"))])
 def test_impossible_settings_are_refused(workers: int, timeout_seconds: float) -> None:
-    with pytest.raises(ValueError, match="found .*, expected"):
+    with pytest.raises(ValueError, match=r"found .*, expected"):
         WorkerPool(PERFORM, workers=workers, timeout_seconds=timeout_seconds)
