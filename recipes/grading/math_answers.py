@@ -152,8 +152,8 @@ def verify_symbolically(extracted: str, gold: str) -> bool:
     """The verdict of ``math-verify`` alone. May run for any time and take any memory: call it in a killable process.
 
     Both sides are parsed as the content of one box, so that nothing around them and no second box is read. The
-    library's own time limits are off: they rest on SIGALRM, which fails outside a main thread and cannot interrupt one long
-    operation on integers. What the library cannot parse or compare is not equal.
+    library's own time limits are off: they rest on SIGALRM, which fails outside a main thread and cannot interrupt
+    one long operation on integers. What the library cannot parse or compare is not equal.
     """
     return _math_verify()(extracted, gold)
 

@@ -2,8 +2,8 @@
 
 ``python -m recipes.grading.worker_process`` is started by the pool as a fresh interpreter, so that it holds none of the
 trainer's threads, GPU contexts or sockets. It loads the comparison once (sympy takes seconds), stays single-threaded,
-and forks the workers: a worker that was killed is replaced within milliseconds. Each worker arms a kernel timer per task
-whose default action ends the process, in native code too and even when the pool's process is busy or gone.
+and forks the workers: a worker that was killed is replaced within milliseconds. Each worker arms a kernel timer per
+task whose default action ends the process, in native code too and even when the pool's process is busy or gone.
 
 Imports the standard library only, so that the template starts fast.
 """

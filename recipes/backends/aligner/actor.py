@@ -1,8 +1,8 @@
 """The policy network: NeMo-Aligner's Megatron actor with the paper's loss in place of its REINFORCE loss.
 
 ``MegatronGPTReinforceActorModel`` brings the Megatron model, checkpointing and the train/inference switches. Four of
-its habits are replaced here: its log-probs ignore the sampling temperature, its loss is a mean per micro-batch, it spends a
-forward pass on old log-probs that a strictly on-policy update does not need, and it measures no entropy.
+its habits are replaced here: its log-probs ignore the sampling temperature, its loss is a mean per micro-batch, it
+spends a forward pass on old log-probs that a strictly on-policy update does not need, and it measures no entropy.
 """
 
 from __future__ import annotations
