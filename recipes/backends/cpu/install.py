@@ -92,7 +92,8 @@ def _refuse_cuda() -> None:
     if torch.cuda.is_available():
         raise CpuRoomRefused(
             f"This machine has CUDA ({torch.cuda.device_count()} device(s)), "
-            "and the CPU room replaces parts of torch.cuda: use a GPU profile (cluster=h100), or hide the devices with CUDA_VISIBLE_DEVICES=''."
+            "and the CPU room replaces parts of torch.cuda: use a GPU profile (cluster=h100), "
+            "or hide the devices with CUDA_VISIBLE_DEVICES=''."
         )
 
 

@@ -118,7 +118,7 @@ PATCHES = (
         LIBRARY,
         (MEGATRON + "build_model.build_model", MEGATRON + "utils.get_params_for_weight_decay_optimization"),
         "NameError: five names that building a model and its parameter groups needs are imported from Apex",
-        "none: as on GPUs with Transformer Engine, norm weights are in the group with weight decay",
+        "none: Megatron-core has the functions, and its distributed optimizer makes its own groups",
         NO_APEX,
         _apex_names,
     ),

@@ -16,7 +16,8 @@ class PatchTargetMoved(RuntimeError):
     def __init__(self, patch: str, target: str, found: str) -> None:
         super().__init__(
             f"CPU patch '{patch}' does not fit: {target}: {found}. "
-            "The installed library is not the one that the patch was written for; install the pinned versions, or revise the patch (recipes/backends/cpu/README.md)."
+            "The installed library is not the one that the patch was written for; "
+            "install the pinned versions, or revise the patch (recipes/backends/cpu/README.md)."
         )
 
 
