@@ -18,7 +18,7 @@ TENSOR_TYPES = ("FloatTensor", "LongTensor", "ByteTensor")
 
 
 def _current_device() -> None:
-    cpu = torch.device("cpu")
+    cpu: Any = torch.device("cpu")  # callers hand it on as `device=`, where an index would mean a CUDA device
     torch.cuda.current_device = lambda: cpu
 
 
