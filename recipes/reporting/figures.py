@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import matplotlib
@@ -58,6 +59,8 @@ class Curves:
     """Rows of the SFT stage."""
 
 
+SMOOTHED_STEPS = 5
+"""Steps of the running mean, or a twentieth of a long stage."""
 PANELS = (
     ("reward", "Reward (mean over rollouts)", False),
     ("groups_with_signal", "Groups with signal", True),
@@ -134,7 +137,9 @@ def _stages(axes: Axes, grpo: Sequence[tuple[str, Sequence[Mapping[str, Any]]]],
             continue
         values = [row[key] for row in rows]
         # The first value stands at "one step done", so that a boundary is the end of the stage before it.
-        axes.plot(range(start + 1, start + len(values) + 1), values, color=SERIES, linewidth=1.6)
+        steps = range(start + 1, start + len(values) + 1)
+        axes.plot(steps, values, color=SERIES, linewidth=1, alpha=0.35)
+        axes.plot(steps, running_mean(values, max(SMOOTHED_STEPS, len(values) // 20)), color=SERIES, linewidth=1.8)
         if start:
             axes.axvline(start + 0.5, color=INK, linewidth=0.8, linestyle=(0, (2, 3)), alpha=0.6)
         middle = (start + len(values) / 2 + 0.5, 1.0)
@@ -151,6 +156,12 @@ def _stages(axes: Axes, grpo: Sequence[tuple[str, Sequence[Mapping[str, Any]]]],
     low, high = axes.get_ylim()
     low = 0.0 if low > 0 and low < 0.6 * high else low
     axes.set_ylim(max(low, 0.0), high + 0.16 * (high - low))  # room for the stages' names
+
+
+def running_mean(values: Sequence[float], window: int) -> list[float]:
+    """Centred mean over ``window`` values (an odd number; an even one counts one more), fewer at the ends."""
+    half = window // 2
+    return [fmean(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
 
 
 def _sft_loss(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:

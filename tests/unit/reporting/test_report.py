@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from recipes.reporting.figures import CSS, Curves, score_svg, steps_svg
+from recipes.reporting.figures import CSS, Curves, running_mean, score_svg, steps_svg
 from recipes.reporting.report import Report
 from recipes.reporting.summary import StageFolder
 from tests.unit.reporting.run_folders import PROBLEMS, run
@@ -121,3 +121,9 @@ def test_stages_are_named_in_every_grpo_panel() -> None:
     shown = texts(steps_svg(Curves([], "bench", [("math1", rows), ("math2", rows), ("math3", [])])))
     assert (shown.count("math1"), shown.count("math2"), shown.count("math3")) == (5, 5, 0)
     assert "no SFT stage" in shown
+
+
+def test_running_mean_by_hand() -> None:
+    assert running_mean([1, 2, 6, 7], 3) == [1.5, 3.0, 5.0, 6.5]
+    assert running_mean([1, 2, 6, 7], 1) == [1, 2, 6, 7]
+    assert running_mean([4], 5) == [4]
