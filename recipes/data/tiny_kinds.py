@@ -213,7 +213,7 @@ def solve_missing(instance: Instance, slip: bool) -> Work:
 
 
 def draw_terms(dice: Dice, difficulty: int) -> Instance:
-    size, high = ((3, 9), (4, 9), (5, 9), (6, 9))[difficulty - 1]
+    size, high = ((3, 6), (3, 9), (4, 9), (5, 9))[difficulty - 1]
     terms = tuple(dice.between(1, high) for _ in range(size))
     text = f"What is {' + '.join(map(str, terms))}?"
     return Instance("terms", difficulty, terms, text, sum(terms), signed_sum(*terms))
@@ -267,7 +267,7 @@ def solve_word(instance: Instance, slip: bool) -> Work:
 
 
 def draw_remainder(dice: Dice, difficulty: int) -> Instance:
-    divisor = dice.between(3, 12)
+    divisor = dice.between(3, 10)
     number = dice.between(2, (3, 4, 5, 6)[difficulty - 1]) * divisor + dice.between(0, divisor - 1)
     text = f"What is the remainder of {number} divided by {divisor}?"
     return Instance("remainder", difficulty, (number, divisor), text, number % divisor, ("remainder", number, divisor))
@@ -307,7 +307,7 @@ def solve_largest(instance: Instance, slip: bool) -> Work:
 def draw_sequence(dice: Dice, difficulty: int) -> Instance:
     """Rising by a constant at difficulty 1 and 2, falling at 3 and 4; the next term is asked for."""
     step = dice.between(2, 5 if difficulty in (1, 3) else 9)
-    start = dice.between(1, 40)
+    start = dice.between(1, 20 if difficulty in (1, 3) else 30)
     if difficulty >= 3:
         start, step = start + 3 * step, -step
     shown = tuple(start + step * index for index in range(3))
