@@ -34,6 +34,9 @@ class FilePlan:
     purpose: str
 
 
+KINDS = ("add", "subtract", "missing", "terms", "multiply", "word")
+"""Of the demo: few enough that three epochs teach the arithmetic, so that slips are what is left for RL to repair."""
+
 FILES = (
     FilePlan("sft_train.jsonl", "train", 9600, (1, 1, 1, 2, 2, 3, 4), True, 0, "SFT"),
     FilePlan("sft_validation.jsonl", "validation", 256, (1, 1, 1, 2, 2, 3, 4), True, 0, "held-out loss of SFT"),
@@ -79,13 +82,13 @@ def write_demo(output: Path, architecture: Architecture, seed: int) -> str:
 
 
 def demonstrations_of(plan: FilePlan, seed: int) -> list[Demonstration]:
-    return tiny_math.demonstrations(seed + plan.draw, plan.split, plan.rows, plan.difficulties)
+    return tiny_math.demonstrations(seed + plan.draw, plan.split, plan.rows, plan.difficulties, KINDS)
 
 
 def problems_of(plan: FilePlan, seed: int) -> list[Problem]:
     """The held-out problems are the same for every seed of the demo, so that scores of different seeds compare."""
     fixed = plan.split == "heldout"
-    return tiny_math.problems(plan.draw + (0 if fixed else seed), plan.split, plan.rows, plan.difficulties)
+    return tiny_math.problems(plan.draw + (0 if fixed else seed), plan.split, plan.rows, plan.difficulties, KINDS)
 
 
 def _write_file(output: Path, plan: FilePlan, seed: int, tokenizer: ChatTokenizer) -> FileReport:
@@ -117,7 +120,7 @@ def _write_file(output: Path, plan: FilePlan, seed: int, tokenizer: ChatTokenize
 
 def _samples(seed: int) -> list[Demonstration]:
     """One concise and one checked response."""
-    rows = tiny_math.demonstrations(seed, "train", 64, (2,))
+    rows = tiny_math.demonstrations(seed, "train", 64, (2,), KINDS)
     return [next(row for row in rows if row.problem.metadata["style"] == style) for style in ("concise", "checked")]
 
 
