@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     store = CheckpointStore(folder.checkpoints, settings.checkpoint.keep)
     with checked_input("python -m recipes.run_grpo"):
+        _require_grader(settings)
         tokenizer = load_tokenizer(settings.model.tokenizer)
         order = _prompt_order(settings, tokenizer)
         start = store.resume_point(resume=settings.run.resume)
@@ -44,6 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             require_same_architecture(Path(settings.model.restore_from), settings.model)
     start_frameworks(settings, "recipes.run_grpo", arguments)
     _train(settings, folder, tokenizer, order, store, start)
+
+
+def _require_grader(settings: Settings) -> None:
+    if settings.stage.domain != "math":
+        raise ValueError(
+            f"stage={settings.stage.name} needs the reward of domain {settings.stage.domain}, and there is a grader for "
+            "math alone; choose one of stage=math1 ... math4"
+        )
 
 
 def _prompt_order(settings: Settings, tokenizer) -> PromptOrder[EncodedPrompt]:

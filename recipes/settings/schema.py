@@ -104,8 +104,6 @@ class OptimizerSettings:
     betas: list[float]
     weight_decay: float
     gradient_clip: float
-    offload_adam_states: bool
-    """Adam states to CPU memory while sampling (TensorRT-LLM rollouts need the room)."""
 
 
 @dataclass
