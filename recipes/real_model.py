@@ -14,7 +14,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: 2 for wrong settings or data, 1 for a failed check.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given, environment = list(sys.argv[1:] if arguments is None else arguments), dict(os.environ)
     if {"--help", "-h"} & {*given}:
         print(__doc__)
         return
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         start_afresh(root, MARKER)
     start_frameworks(settings, "recipes.real_model", given)
     checks = Checklist(f"SmolLM2-135M-Instruct in {root}", steps=7)
-    RealModel(settings, words, checks).run(problems)
+    RealModel(settings, words, environment, checks).run(problems)
     checks.console.print(checks.table())
     write_text(root / MARKER, checks.as_json())
     sys.exit(0 if checks.passed else 1)
@@ -91,9 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _problems(path: str | None, settings: Settings) -> list[Problem]:
     count = settings.grpo.max_steps * settings.grpo.prompts_per_step
     if path is None and not GSM8K.is_file():
-        print(f"Word problems: {count} of the project's generator with the answer {ANSWER} (there is no {GSM8K})\n")
+        print(f"Word problems: {count} of the project's generator with the answer {ANSWER}")
+        print(f"({os.path.relpath(GSM8K)} is not there)\n")
         return generated(settings.run.seed, count, ANSWER)
-    print(f"Word problems: the {count} easiest of {path or GSM8K} with the answer {ANSWER}\n")
+    print(f"Word problems: the {count} easiest of {os.path.relpath(path or GSM8K)} with the answer {ANSWER}\n")
     return easiest_gsm8k(Path(path or GSM8K), count, ANSWER)
 
 
@@ -103,7 +104,8 @@ class RealModel:
 
     settings: Settings
     words: Sequence[str]
-    """Of ``run_grpo``."""
+    environment: Mapping[str, str]
+    """Both of ``run_grpo``; without the rendezvous that Lightning puts into this process's own environment."""
     checks: Checklist
 
     def run(self, problems: Sequence[Problem]) -> None:
@@ -168,7 +170,8 @@ class RealModel:
     def train(self, folder: RunFolder) -> bool:
         """The real command; True when a step had a gradient."""
         sys.stdout.flush()
-        status = subprocess.run([sys.executable, "-m", "recipes.run_grpo", *self.words], check=False).returncode
+        command = [sys.executable, "-m", "recipes.run_grpo", *self.words]
+        status = subprocess.run(command, env=self.environment, check=False).returncode
         if status != 0:
             sys.exit(f"run_grpo ended with status {status}; its messages are above")
         rows = folder.metrics.rows()

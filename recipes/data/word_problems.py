@@ -53,7 +53,7 @@ def generated(seed: int, count: int, answer: str) -> list[Problem]:
     Raises:
         ValueError: ``POOL`` problems hold too few of them.
     """
-    pool = tiny_math.problems(seed, "train", POOL, difficulties=(1,))
+    pool = tiny_math.problems(seed, "train", POOL, difficulties=(1, 2))
     found = [problem for problem in pool if problem.answer == answer]
     if len(found) < count:
         raise ValueError(f"tiny_math: {len(found)} of {POOL} problems have the answer {answer}, {count} asked for")

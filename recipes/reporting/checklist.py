@@ -30,7 +30,8 @@ class Checklist:
     title: str
     steps: int
     """How many times ``step`` will be entered."""
-    console: Console = field(default_factory=Console)
+    console: Console = field(default_factory=lambda: Console(width=None if Console().is_terminal else 120))
+    """A pipe has no width of its own."""
     checks: list[Check] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall seconds of every finished step, by its title."""
