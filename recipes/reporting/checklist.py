@@ -48,7 +48,8 @@ class Checklist:
     def check(self, name: str, passed: bool, measured: str) -> None:
         """Note a result and show it."""
         self.checks.append(Check(name, bool(passed), measured))
-        self.console.print(f"{_mark(passed)} {escape(name)}: {escape(measured)}")
+        gap = "\n" if "\n" in measured else " "
+        self.console.print(f"{_mark(passed)} {escape(name)}:{gap}{escape(measured)}")
 
     @property
     def passed(self) -> bool:

@@ -34,9 +34,10 @@ def unsound(rows: Sequence[Mapping[str, Any]], steps: int) -> list[str]:
 
 
 def steps_in_words(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Reward, truncated fraction, entropy and gradient norm of each step on one line."""
-    return "; ".join(
-        f"reward {row['reward']:.2f}, truncated {row['truncated']:.0%}, signal {row['groups_with_signal']:.0%}, "
-        f"entropy {row['entropy']:.2f}, gradient {row['gradient_norm']:.2g}"
+    """Reward, truncated fraction, entropy and gradient norm of each step, a line each."""
+    return "\n".join(
+        f"step {row['step'] + 1}: reward {row['reward']:.2f}, truncated {row['truncated']:.0%}, "
+        f"groups with signal {row['groups_with_signal']:.0%}, entropy {row['entropy']:.2f}, "
+        f"gradient norm {row['gradient_norm']:.2g}"
         for row in rows
     )
