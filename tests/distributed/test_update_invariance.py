@@ -13,7 +13,15 @@ import pytest
 import torch
 
 from tests.distributed.rollouts import fixed_groups
-from tests.distributed.update_on_ranks import CASES, LAYOUTS, MODEL, NEW_TOKENS, PROMPTS, case_name
+from tests.distributed.update_on_ranks import (
+    CASES,
+    LAYOUTS,
+    MODEL,
+    NEW_TOKENS,
+    PROMPTS,
+    REFERENCE_TEMPERATURE,
+    case_name,
+)
 from tests.parity.tiny_models import save_tiny_model
 
 SAMPLED_TOKENS = 257
@@ -97,6 +105,22 @@ def test_update_is_equation_1_at_every_layout(results, network, case):
         for name, expected in gradient.items():
             difference = (found["gradient"][name] - expected).norm()
             assert difference <= 1e-5 * max(float(expected.norm()), 1e-2 * float(norm)), (layout, name)
+
+
+def test_reference_log_probs_are_those_of_the_first_weights(results, network):
+    model, state = network
+    model.load_state_dict(state)
+    for layout in LAYOUTS:
+        found = torch.load(results / f"reference_{'_'.join(map(str, layout))}.pt")
+        assert found["weights_given_back"], layout
+        rollouts = [rollout for group in fixed_groups()[:: layout[2]] for rollout in group.rollouts]
+        assert len(found["log_probs"]) == len(rollouts)
+        for rollout, log_probs, mask in zip(rollouts, found["log_probs"], found["mask"], strict=True):
+            ids = torch.tensor([*rollout.prompt_tokens, *rollout.response_tokens])
+            with torch.no_grad():
+                logits = model(ids[None]).logits[0, :-1, :SAMPLED_TOKENS] / REFERENCE_TEMPERATURE
+            expected = torch.log_softmax(logits, dim=-1).gather(1, ids[1:, None])[:, 0]
+            assert torch.allclose(log_probs[mask], expected[len(rollout.prompt_tokens) - 1 :], atol=1e-4), layout
 
 
 def test_greedy_decoding_is_that_of_transformers(results, network):

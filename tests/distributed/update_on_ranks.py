@@ -28,6 +28,7 @@ CASES = [
     for normalization, filtering, temperature in product(("group", "batch"), (True, False), (1.0, 0.85))
 ] + [("group", True, 0.85, 1), ("group", True, 0.85, 4), ("batch", False, 1.0, 1), ("batch", False, 1.0, 4)]
 """Token normalization, overlong filtering, temperature, micro-batch size."""
+REFERENCE_TEMPERATURE = 0.85
 PROMPTS = [[5, 17, 200], [9, 9, 31, 4, 77], [250, 3], [1, 2, 3, 4, 5, 6]]
 NEW_TOKENS = 9
 
@@ -61,9 +62,17 @@ def _run_rank(folder: Path, layout: tuple[int, int, int]) -> None:
     from recipes.backends.aligner.ranks import MegatronRanks
     from recipes.backends.aligner.session import open_session
 
-    session = open_session(GrpoActor, _settings(folder, layout), micro_batch_size=2, global_batch_size=16, max_steps=1)
+    session = open_session(
+        GrpoActor,
+        _settings(folder, layout),
+        micro_batch_size=2,
+        global_batch_size=16,
+        max_steps=1,
+        keep_reference=True,
+    )
     ranks = MegatronRanks()
     _sample(folder, layout, session, ranks)
+    _reference(folder, layout, session, ranks)
     for case in CASES:
         _gradient(folder, layout, case, session, ranks)
 
@@ -78,6 +87,28 @@ def _sample(folder: Path, layout: tuple[int, int, int], session, ranks) -> None:
         results[name] = [[list(g.tokens), g.truncated] for g in generations]
     if ranks.is_main:
         (folder / f"generations_{'_'.join(map(str, layout))}.json").write_text(json.dumps(results))
+
+
+def _reference(folder: Path, layout: tuple[int, int, int], session, ranks) -> None:
+    """Log-probs of the weights the session started from, after they have moved; then the weights are put back."""
+    from recipes.backends.aligner.policy import AlignerPolicy
+    from recipes.training.batching import policy_batch
+
+    settings = _settings(folder, layout).grpo
+    settings.temperature = REFERENCE_TEMPERATURE
+    batch = policy_batch(
+        fixed_groups()[ranks.replica :: ranks.replicas], settings, ranks, pad_token=256, width_multiple=1
+    )
+    start = {parameter: parameter.data.clone() for parameter in session.model.parameters()}
+    for parameter in start:
+        parameter.data.mul_(1.5)
+    values = AlignerPolicy(session, settings).reference_log_probs(batch)
+    moved = all(torch.equal(parameter.data, weight * 1.5) for parameter, weight in start.items())
+    for parameter, weight in start.items():
+        parameter.data.copy_(weight)
+    if ranks.is_main:
+        result = {"log_probs": values, "mask": batch.response_mask, "weights_given_back": moved}
+        torch.save(result, folder / f"reference_{'_'.join(map(str, layout))}.pt")
 
 
 def _gradient(folder: Path, layout, case, session, ranks) -> None:

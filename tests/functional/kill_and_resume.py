@@ -77,7 +77,12 @@ def _sft(folder: Path) -> list[str]:
 
 
 def _grpo(folder: Path) -> list[str]:
-    keys = {"grpo.max_steps": STEPS["grpo"], "grpo.prompts_per_step": 8, "grpo.rollouts_per_prompt": 4}
+    keys = {
+        "grpo.max_steps": STEPS["grpo"],
+        "grpo.prompts_per_step": 8,
+        "grpo.rollouts_per_prompt": 4,
+        "grpo.micro_batch_size": 8,
+    }
     keys |= {"grpo.max_response_length": 48, "grpo.temperature": 1.0, "grpo.overlong_filtering": "false"}
     keys |= {"checkpoint.save_every_steps": 2, "data.train": folder / "data" / "problems.jsonl"}
     keys |= {"model.restore_from": folder / "sft_whole" / "model.nemo", "optimizer.learning_rate": 1e-3}
