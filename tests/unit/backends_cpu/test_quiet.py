@@ -188,6 +188,6 @@ logging.error("a failure")
     assert finished.stdout == ""
     assert [line.split("] ")[-1] for line in finished.stderr.splitlines() if line.strip()] == ["a failure"]
     written = log.read_text(encoding="utf-8")
-    assert "NeMo-Run is not installed" in written
+    assert "Importing NeMo-Aligner sets" in written
     assert "nemo_logger: a detail" in written
     assert "nemo_logger: a default" in written
