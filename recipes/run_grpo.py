@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _require_grader(settings: Settings) -> None:
     if settings.stage.domain != "math":
         raise ValueError(
-            f"stage={settings.stage.name} needs the reward of domain {settings.stage.domain}, and there is a grader for "
-            "math alone; choose one of stage=math1 ... math4"
+            f"stage={settings.stage.name} needs the reward of domain {settings.stage.domain}, and there is a grader "
+            "for math alone; choose one of stage=math1 ... math4"
         )
 
 

@@ -139,7 +139,7 @@ def demonstrations(
             response, result = teacher_response(instance, style, dice, slip_fraction, catch_fraction)
             if response not in seen:
                 seen.add(response)
-                extra = {"style": style, "correct": result == instance.answer}
+                extra: dict[str, object] = {"style": style, "correct": result == instance.answer}
                 rows.append(Demonstration(to_problem(instance, extra), response))
     return dice.shuffled(rows)
 

@@ -44,7 +44,10 @@ class PolicyBatch:
         """The same batch on ``device``."""
         reference = self.reference_log_probs
         return PolicyBatch(
-            *(t.to(device, non_blocking=True) for t in (self.tokens, self.lengths, self.response_mask, self.weights)),
+            tokens=self.tokens.to(device, non_blocking=True),
+            lengths=self.lengths.to(device, non_blocking=True),
+            response_mask=self.response_mask.to(device, non_blocking=True),
+            weights=self.weights.to(device, non_blocking=True),
             advantages=self.advantages.to(device, non_blocking=True),
             reference_log_probs=None if reference is None else reference.to(device, non_blocking=True),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, cast
 
 import torch
 
@@ -49,7 +50,7 @@ def policy_batch(
         loss_mask,
         torch.arange(len(groups)).repeat_interleave(settings.rollouts_per_prompt),
         settings.prompts_per_step,
-        normalization=settings.token_normalization,
+        normalization=cast(Literal["group", "batch"], settings.token_normalization),
         total_tokens_global=total_tokens,
     )
     return PolicyBatch(tokens, lengths, mask, weights, scored.advantages.reshape(-1))

@@ -109,7 +109,7 @@ def open_session(
         return Session(config, trainer, model, None, None, loggers)
     trainer.ckpt_path = str(restore_training_state) if restore_training_state else None
     # NeMo derives its epoch length from the data set handed over here; the recipe's loops bring their own batches.
-    placeholder = torch.utils.data.DataLoader([0] * global_batch_size, batch_size=global_batch_size)
-    init_using_ptl(trainer, model, placeholder, placeholder.dataset)
+    rows = torch.utils.data.TensorDataset(torch.zeros(global_batch_size))
+    init_using_ptl(trainer, model, torch.utils.data.DataLoader(rows, batch_size=global_batch_size), rows)
     optimizer, scheduler = extract_optimizer_scheduler_from_ptl_model(model)
     return Session(config, trainer, model, optimizer, scheduler, loggers)

@@ -187,4 +187,6 @@ def data_loader(
 
 def trainer_state(start: Checkpoint | None) -> dict[str, int] | None:
     """What ``EpochTrainer.load_state_dict`` takes, None for a fresh run."""
-    return start and {key: int(start.progress[key]) for key in ("step", "consumed_samples", "epoch")}
+    if start is None:
+        return None
+    return {key: int(start.progress[key]) for key in ("step", "consumed_samples", "epoch")}

@@ -22,7 +22,8 @@ from tests.unit.backends_cpu.framework_process import RUNS
 ROOT = Path(__file__).parents[3]
 NO_CUDA = (
     r"(AssertionError: Torch not compiled with CUDA enabled|RuntimeError: Found no NVIDIA driver"
-    r"|RuntimeError: Cannot re-initialize CUDA in forked subprocess)"
+    r"|RuntimeError: Cannot re-initialize CUDA in forked subprocess"
+    r"|AcceleratorError: CUDA)"
 )
 """Of a CPU build of torch, of a CUDA build, and of a CUDA build in a fork."""
 
