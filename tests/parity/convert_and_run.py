@@ -78,6 +78,7 @@ def _settings(model: TinyModel, home: Path, tensor: int, pipeline: int):
         "model.max_position_embeddings": model.positions,
         "model.rope_theta": model.rope_theta,
         "model.rms_norm_eps": 1e-6,
+        "model.init_method_std": 0.02,
         "model.tie_word_embeddings": model.tied,
         "model.tensor_model_parallel_size": tensor,
         "model.pipeline_model_parallel_size": pipeline,
