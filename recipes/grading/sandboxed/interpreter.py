@@ -1,0 +1,222 @@
+"""The warm interpreter: the first process of a sandbox, which runs each test of one program in a fork of itself.
+
+Nothing in a fork is trusted. This process holds the judge's connection, cannot be signalled, traced or read from the
+forks, ends every process of a test before it answers, and gives each test an empty directory.
+"""
+
+from __future__ import annotations
+
+import _socket
+import fcntl
+import gc
+import os
+import resource
+import select
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from . import framing, process_tree, program
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+RECURSION_LIMIT = 50_000
+"""LiveCodeBench's."""
+POLL_SECONDS = 0.02
+MAX_FILES = 20_000
+"""Files and directories that a test may keep in its temporary directory: empty ones cost memory too."""
+STDERR_BYTES = 4096
+_PRIVATE_DESCRIPTOR = 40
+_RESULT, _PEER = 3, 4
+_BROKEN = 70
+_DONT_INHERIT = True
+
+
+def main(directory: str) -> NoReturn:
+    """Serve the judge, whose socket is descriptor 0, until it closes."""
+    connection = _socket.socket(fileno=fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, _PRIVATE_DESCRIPTOR))
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    try:
+        configuration, descriptors = framing.receive_request(connection)
+        interpreter = Interpreter(connection, directory, configuration, descriptors)
+        framing.send_reply(connection, {"status": "ready", "pid": os.getpid()})
+        while True:
+            request, descriptors = framing.receive_request(connection)
+            if request["do"] == "load":
+                reply = interpreter.load(request["source"], request.get("header", False))
+            else:
+                reply = interpreter.run(request, descriptors)
+            framing.send_reply(connection, reply)
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the judge closed the sandbox, or is gone
+        pass
+    os._exit(0)
+
+
+class Interpreter:
+    """Loads one program and runs its tests."""
+
+    def __init__(
+        self, connection: _socket.socket, directory: str, configuration: dict[str, Any], descriptors: list[int]
+    ) -> None:
+        self._connection = connection
+        self._directory = directory
+        self._program: program.Program | None = None
+        self._memory_bytes: int = configuration["memory_bytes"]
+        self._packages: list[str] = configuration["packages"]
+        self._peer = None
+        if descriptors:
+            self._peer = fcntl.fcntl(descriptors[0], fcntl.F_DUPFD_CLOEXEC, _PRIVATE_DESCRIPTOR)
+            os.close(descriptors[0])
+        _isolate(configuration, directory)
+        self._tree = process_tree.ProcessTree(configuration["namespaced"])
+        _limit(configuration)
+        self._tests = 0
+
+    def load(self, source: str, header: bool) -> dict[str, Any]:
+        """Compile the program and import the modules that it names; nothing of it runs here."""
+        try:
+            self._program = program.Program(source, header)
+        except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
+            return {"status": "syntax_error", "detail": f"{type(error).__name__}: {error}"[:1000]}
+        self._program.prefetch(self._packages)
+        gc.collect()
+        gc.freeze()
+        return {"status": "ready"}
+
+    def run(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+        """One test: ``descriptors`` are its standard input, output, error and, for a function, its result."""
+        if self._program is None:
+            raise RuntimeError("run before load")
+        function = None
+        if request["entry"] != "script":
+            module, _, name = request["entry"].partition(":")
+            function = getattr(__import__(f"{__package__}.{module}", fromlist=[name]), name)
+        self._tests += 1
+        directory = f"{self._directory}/{self._tests}"
+        os.mkdir(directory)
+        cpu_before, started = process_tree.reaped_seconds(), time.monotonic()
+        child = os.fork()
+        if child == 0:
+            try:
+                self._become_test(request, descriptors, directory)
+                self._program.test(function, request.get("arguments"), _RESULT, _PEER if self._peer else None)
+            finally:
+                os._exit(_BROKEN)
+        limit, status = self._watch(child, cpu_before + request["cpu_seconds"], started + request["wall_seconds"])
+        wall_seconds = time.monotonic() - started
+        cpu_seconds = process_tree.reaped_seconds() - cpu_before
+        for descriptor in descriptors:
+            os.close(descriptor)
+        exit_code = os.waitstatus_to_exitcode(status)
+        if limit is None:
+            if exit_code == -program.OUT_OF_MEMORY:
+                exit_code, limit = 1, "memory"
+            elif exit_code == -program.SIGXFSZ:
+                limit = "output"
+            elif cpu_seconds >= request["cpu_seconds"]:
+                limit = "time"
+        _empty(self._directory)
+        return {"exit": exit_code, "limit": limit, "cpu_seconds": cpu_seconds, "wall_seconds": wall_seconds}
+
+    def _become_test(self, request: dict[str, Any], descriptors: list[int], directory: str) -> None:
+        seconds = int(request["cpu_seconds"]) + 2  # a backstop: the exact limit is the watcher's
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        for target, descriptor in enumerate(descriptors):  # each is above its target and all later ones
+            os.dup2(descriptor, target)
+        first_unused = len(descriptors)
+        if first_unused > _RESULT and self._peer is not None:
+            os.dup2(self._peer, _PEER)
+            first_unused = _PEER + 1
+        self._connection.detach()
+        os.closerange(first_unused, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        os.chdir(directory)
+        sys.setrecursionlimit(RECURSION_LIMIT)
+
+    def _watch(self, child: int, cpu_end: float, wall_end: float) -> tuple[str | None, int]:
+        """Wait for the test and end all its processes; returns the limit that it met and its wait status."""
+        poller = select.poll()
+        pidfd = os.pidfd_open(child)
+        poller.register(pidfd, select.POLLIN)
+        limit = None
+        while limit is None:
+            patience = min(POLL_SECONDS, wall_end - time.monotonic())
+            if poller.poll(max(0.0, patience) * 1000 + 1):
+                break
+            cpu_seconds, memory = self._tree.usage(child)
+            if cpu_seconds >= cpu_end or time.monotonic() >= wall_end:
+                limit = "time"
+            elif memory > self._memory_bytes and self._shares_too_much():
+                limit = "memory"
+            else:
+                files = os.statvfs(self._directory)
+                if files.f_files - files.f_ffree > MAX_FILES and self._tree.namespaced:
+                    limit = "output"
+        os.close(pidfd)
+        return limit, self._tree.kill()[child]
+
+    def _shares_too_much(self) -> bool:
+        shared = self._tree.shared_usage()
+        return shared is None or shared > self._memory_bytes
+
+
+def _isolate(configuration: dict[str, Any], directory: str) -> None:
+    """Give up every privilege, become invisible to the tests, and end when the judge's process ends."""
+    import _ctypes
+
+    uid = configuration["uid"]
+    if uid is not None:
+        os.chmod(directory, 0o777)
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
+    set_pdeathsig, set_dumpable, set_child_subreaper = 1, 4, 36
+    calls = [(set_pdeathsig, 9), (set_dumpable, 0)]
+    if not configuration["namespaced"]:
+        calls.append((set_child_subreaper, 1))
+    for option, value in calls:
+        if _ctypes.call_function(prctl, (option, value, 0, 0, 0)) != 0:
+            raise OSError(f"prctl({option}, {value}) failed")
+
+
+def _limit(configuration: dict[str, Any]) -> None:
+    with open("/proc/self/statm", "rb") as file:
+        base = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    limits = {
+        resource.RLIMIT_AS: base + configuration["memory_bytes"],
+        resource.RLIMIT_FSIZE: configuration["output_bytes"],
+        resource.RLIMIT_NOFILE: 128,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_MEMLOCK: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+    }
+    if configuration["processes"]:
+        limits[resource.RLIMIT_NPROC] = configuration["processes"]
+    for kind, value in limits.items():
+        _, hard = resource.getrlimit(kind)
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (value, value))
+
+
+def _empty(directory: str) -> None:
+    """Remove everything in it, however deep or guarded: directories are moved up, so that no path grows long."""
+    moved = 0
+    while entries := list(os.scandir(directory)):
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+                continue
+            try:
+                os.rmdir(entry.path)
+                continue
+            except OSError:
+                os.chmod(entry.path, 0o700)
+            for inner in list(os.scandir(entry.path)):
+                if inner.is_dir(follow_symlinks=False):
+                    os.chmod(inner.path, 0o700)
+                    moved += 1
+                    os.rename(inner.path, f"{directory}/.removed-{moved}")
+                else:
+                    os.unlink(inner.path)
+            os.rmdir(entry.path)
