@@ -153,7 +153,7 @@ class Sandbox:
         return sandbox
 
     def send(self, message: dict[str, Any]) -> None:
-        """A request: ``{"do": "load", ...}`` or ``{"do": "run", ...}``; SandboxEnded when nobody is there to read it."""
+        """A request: ``{"do": "load", ...}`` or ``{"do": "run", ...}``; SandboxEnded when nobody reads it."""
         descriptors: tuple[int, ...] = ()
         if message["do"] == "run":
             message = dict(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import functools
 import importlib.util
 import json
@@ -45,7 +46,8 @@ class Python:
 
 @functools.cache
 def base_python() -> Python:
-    """The Python that this one, perhaps a virtual environment, was made from."""
+    """The Python that this one, perhaps a virtual environment, was made from; compiles what it runs in sandboxes."""
+    compileall.compile_dir(JUDGE_PACKAGE, maxlevels=0, quiet=2)  # as far as it may write there; else starts are slower
     executable = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
     script = "import json, sys; print(json.dumps(sys.path))"
     output = subprocess.run([executable, "-I", "-S", "-c", script], capture_output=True, check=True, text=True).stdout
@@ -70,7 +72,7 @@ def _libraries(objects: list[str]) -> tuple[str, ...]:
 
 
 def package_directories(packages: Sequence[str]) -> dict[str, str]:
-    """Name and directory of each package and of the libraries that its wheel carries; ValueError when one is missing."""
+    """Name and directory of each package and of its wheel's libraries; ValueError when one is missing."""
     found: dict[str, str] = {}
     for name in packages:
         spec = importlib.util.find_spec(name)
@@ -127,7 +129,7 @@ def interpreter_command(judge: str, packages: Sequence[str], temporary_directory
         f"import sys; sys.path[0] = {judge!r}; sys.path += {list(packages)!r}; "
         f"from sandboxed import interpreter; interpreter.main({temporary_directory!r})"
     )
-    return [base_python().executable, "-S", "-s", "-B", "-W", "ignore", "-c", script]
+    return [base_python().executable, "-S", "-s", "-B", "-c", script]
 
 
 def bubblewrap_command(tmp_bytes: int, packages: Sequence[str], own_user: bool, proc: bool) -> list[str]:

@@ -7,17 +7,15 @@ forks, ends every process of a test before it answers, and gives each test an em
 from __future__ import annotations
 
 import _socket
-import fcntl
 import gc
 import os
 import resource
 import select
 import sys
 import time
-from typing import TYPE_CHECKING
-
 from . import framing, process_tree, program
 
+TYPE_CHECKING = False  # typing's own takes as long to import as everything else here
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
@@ -27,7 +25,7 @@ POLL_SECONDS = 0.02
 MAX_FILES = 20_000
 """Files and directories that a test may keep in its temporary directory: empty ones cost memory too."""
 STDERR_BYTES = 4096
-_PRIVATE_DESCRIPTOR = 40
+_CONNECTION, _PEER_HERE = 40, 41  # above all that requests bring
 _RESULT, _PEER = 3, 4
 _BROKEN = 70
 _DONT_INHERIT = True
@@ -35,12 +33,14 @@ _DONT_INHERIT = True
 
 def main(directory: str) -> NoReturn:
     """Serve the judge, whose socket is descriptor 0, until it closes."""
-    connection = _socket.socket(fileno=fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, _PRIVATE_DESCRIPTOR))
-    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    connection = _socket.socket(fileno=os.dup2(0, _CONNECTION, inheritable=False))
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.close(null)
     try:
         configuration, descriptors = framing.receive_request(connection)
         interpreter = Interpreter(connection, directory, configuration, descriptors)
-        framing.send_reply(connection, {"status": "ready", "pid": os.getpid()})
+        framing.send_reply(connection, {"status": "ready"})
         while True:
             request, descriptors = framing.receive_request(connection)
             if request["do"] == "load":
@@ -66,7 +66,7 @@ class Interpreter:
         self._packages: list[str] = configuration["packages"]
         self._peer = None
         if descriptors:
-            self._peer = fcntl.fcntl(descriptors[0], fcntl.F_DUPFD_CLOEXEC, _PRIVATE_DESCRIPTOR)
+            self._peer = os.dup2(descriptors[0], _PEER_HERE, inheritable=False)
             os.close(descriptors[0])
         _isolate(configuration, directory)
         self._tree = process_tree.ProcessTree(configuration["namespaced"])

@@ -6,8 +6,7 @@ import builtins
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing's own takes as long to import as everything else here
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
