@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from recipes.grading import sandbox_command
 from recipes.grading.sandbox_command import Mode, SandboxUnavailable
+from recipes.grading.sandbox_seccomp import seccomp_filter
 from recipes.grading.sandboxed import framing
 
 if TYPE_CHECKING:
@@ -112,8 +113,12 @@ class Sandbox:
         proc: bool,
     ) -> Self:
         directory = None
+        inherited = []
         if mode == "bubblewrap":
             command = _bubblewrap_command(limits.tmp_bytes, tuple(packages), own_user, proc)
+            if (program := seccomp_filter()) is not None:
+                inherited.append(_memory_file("seccomp", program))
+                command = [command[0], "--seccomp", str(inherited[0]), *command[1:]]
             variables = sandbox_command.environment(sandbox_command.TEMPORARY_DIRECTORY)
         else:
             directory = tempfile.mkdtemp(prefix="grading-")
@@ -132,8 +137,11 @@ class Sandbox:
                 stderr=log,
                 env=variables,
                 cwd="/",
+                pass_fds=inherited,
                 start_new_session=mode == "none",
             )
+        for file in inherited:
+            os.close(file)
         sandbox = cls(process, ours, log, directory)
         sandbox._output_bytes = limits.output_bytes
         configuration = {
@@ -245,12 +253,8 @@ class Sandbox:
 
     def _open_files(self, stdin: bytes, result: bool) -> tuple[int, ...]:
         self._close_files()
-        names = ("stdin", "stdout", "stderr", *(("result",) if result else ()))
-        self._files = tuple(os.memfd_create(name) for name in names)
-        view = memoryview(stdin)
-        while view:
-            view = view[os.write(self._files[0], view) :]
-        os.lseek(self._files[0], 0, os.SEEK_SET)
+        names = ("stdout", "stderr", *(("result",) if result else ()))
+        self._files = (_memory_file("stdin", stdin), *(os.memfd_create(name) for name in names))
         return self._files
 
     def _read_files(self, reply: dict[str, Any]) -> None:
@@ -267,6 +271,16 @@ class Sandbox:
         for file in self._files:
             os.close(file)
         self._files = ()
+
+
+def _memory_file(name: str, content: bytes) -> int:
+    """An open file that holds ``content``, at its start."""
+    file = os.memfd_create(name)
+    view = memoryview(content)
+    while view:
+        view = view[os.write(file, view) :]
+    os.lseek(file, 0, os.SEEK_SET)
+    return file
 
 
 def _read(file: int, limit: int) -> bytes:

@@ -143,7 +143,12 @@ def bubblewrap_command(tmp_bytes: int, packages: Sequence[str], own_user: bool, 
     else:
         command += ["--unshare-user", "--uid", str(SANDBOX_UID), "--gid", str(SANDBOX_UID)]
         command += ["--disable-userns"] if "--disable-userns" in offered else []
-    for path in (*python.libraries, *python.paths, python.executable):
+    bound = (*python.libraries, *python.paths, python.executable)
+    for directory in sorted(
+        {str(parent) for path in bound for parent in Path(path).parents} - {"/"} | {JUDGE_DIRECTORY, PACKAGES_DIRECTORY}
+    ):
+        command += ["--dir", directory]  # else bwrap copies their modes, and a home is closed to the sandbox's user
+    for path in bound:
         command += ["--ro-bind", path, path]
     for path in python.hidden:
         command += ["--tmpfs", path, "--remount-ro", path]

@@ -142,7 +142,7 @@ def _report(error: BaseException) -> int:
     while traceback is not None and traceback.tb_frame.f_code.co_filename == here:
         traceback = traceback.tb_next
     try:
-        sys.excepthook(type(error), error, traceback)
+        sys.excepthook(type(error), error.with_traceback(traceback), traceback)
         sys.stderr.flush()
     except BaseException:
         pass
