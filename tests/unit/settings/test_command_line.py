@@ -67,14 +67,15 @@ def test_help_survives_mistakes(capsys: pytest.CaptureFixture[str]) -> None:
     assert "grpo.temperature=0.85" in capsys.readouterr().out
 
 
-def test_dry_run_prints_yaml_and_plan_and_needs_no_files(capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code("grpo", "stage=math2", "model.tensor_model_parallel_size=2", "--dry-run") == 0
+def test_dry_run_prints_yaml_and_plan_and_needs_no_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("stage=math2", "model.tensor_model_parallel_size=2", f"data.directory={tmp_path}")
+    assert exit_code("grpo", *words, "--dry-run") == 0
     shown = capsys.readouterr().out
     read = yaml.safe_load(shown)
     flat = {f"{section}.{name}": value for section, values in read.items() for name, value in values.items()}
-    assert flat == flatten(composed("grpo", "stage=math2", "model.tensor_model_parallel_size=2"))
+    assert flat == flatten(composed("grpo", *words))
     assert "# ranks     2 = 1 x 2 cpu processes = tensor 2 x pipeline 1 x data 1" in shown
-    assert "# missing   data.train: runs/demo/data/math2.jsonl: nothing there" in shown
+    assert f"# missing   data.train: {tmp_path}/math2.jsonl: nothing there" in shown
 
 
 def test_the_plan_of_a_grpo_stage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,8 +130,9 @@ def test_errors_go_to_stderr_without_a_traceback(capsys: pytest.CaptureFixture[s
     assert "Traceback" not in shown.err
 
 
-def test_values_and_files_are_checked_together(capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code("grpo", "grpo.top_p=2") == 2
+def test_values_and_files_are_checked_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = (f"data.directory={tmp_path}", f"model.tokenizer={tmp_path}/tokenizer")
+    assert exit_code("grpo", "grpo.top_p=2", *missing) == 2
     shown = capsys.readouterr().err
     assert "3 problems" in shown
     assert all(key in shown for key in ("grpo.top_p", "data.train", "model.tokenizer"))
