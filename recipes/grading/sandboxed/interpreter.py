@@ -6,6 +6,7 @@ forks, ends every process of a test before it answers, and gives each test an em
 
 from __future__ import annotations
 
+import _signal
 import _socket
 import gc
 import os
@@ -13,6 +14,7 @@ import resource
 import select
 import sys
 import time
+
 from . import framing, process_tree, program
 
 TYPE_CHECKING = False  # typing's own takes as long to import as everything else here
@@ -34,6 +36,7 @@ _DONT_INHERIT = True
 def main(directory: str) -> NoReturn:
     """Serve the judge, whose socket is descriptor 0, until it closes."""
     connection = _socket.socket(fileno=os.dup2(0, _CONNECTION, inheritable=False))
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # without handlers the first process of a namespace gets no signals
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)
@@ -63,6 +66,7 @@ class Interpreter:
         self._directory = directory
         self._program: program.Program | None = None
         self._memory_bytes: int = configuration["memory_bytes"]
+        self._processes: int = configuration["processes"]
         self._packages: list[str] = configuration["packages"]
         self._peer = None
         if descriptors:
@@ -143,11 +147,13 @@ class Interpreter:
             patience = min(POLL_SECONDS, wall_end - time.monotonic())
             if poller.poll(max(0.0, patience) * 1000 + 1):
                 break
-            cpu_seconds, memory = self._tree.usage(child)
+            cpu_seconds, memory, threads = self._tree.usage(child)
             if cpu_seconds >= cpu_end or time.monotonic() >= wall_end:
                 limit = "time"
             elif memory > self._memory_bytes and self._shares_too_much():
                 limit = "memory"
+            elif threads > 2 * self._processes:  # where the kernel does not count: mode "none", and root's namespaces
+                break
             else:
                 files = os.statvfs(self._directory)
                 if files.f_files - files.f_ffree > MAX_FILES and self._tree.namespaced:
@@ -191,7 +197,7 @@ def _limit(configuration: dict[str, Any]) -> None:
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_MSGQUEUE: 0,
     }
-    if configuration["processes"]:
+    if configuration["namespaced"]:  # elsewhere all of the user's processes would count
         limits[resource.RLIMIT_NPROC] = configuration["processes"]
     for kind, value in limits.items():
         _, hard = resource.getrlimit(kind)

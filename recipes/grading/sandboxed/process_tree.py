@@ -24,25 +24,26 @@ class ProcessTree:
         self._sees_processes = os.path.exists(f"/proc/{os.getpid()}/stat")
         self._base_pages = self._pages("self") if self._sees_processes else 0
 
-    def usage(self, child: int) -> tuple[float, int]:
-        """CPU seconds of all descendants since ever, and the bytes that those alive hold now.
+    def usage(self, child: int) -> tuple[float, int, int]:
+        """CPU seconds of all descendants since ever; the bytes, and the threads, of those alive now.
 
         ``child`` stands for all of them where there is no /proc; its memory is then left to its own limit.
         """
         seconds = reaped_seconds()
         if not self._sees_processes:
-            return seconds + _process_clock(child), 0
-        pages = 0
+            return seconds + _process_clock(child), 0, 1
+        pages = threads = 0
         pids = self._descendants()
         for pid in pids:
             try:
                 with open(f"/proc/{pid}/stat", "rb") as file:
                     fields = file.read().rpartition(b")")[2].split()
                 seconds += sum(map(int, fields[11:15])) / _TICK
+                threads += int(fields[17])
                 pages += max(0, self._pages(pid) - self._base_pages)
             except (OSError, ValueError, IndexError):  # it ended meanwhile
                 continue
-        return seconds, pages * _PAGE
+        return seconds, pages * _PAGE, threads
 
     def shared_usage(self) -> int | None:
         """Bytes that the descendants hold, with what they share counted once; None where they hide it."""
@@ -75,13 +76,13 @@ class ProcessTree:
 
     def _signal_all(self) -> None:
         if self.namespaced:
-            try:
+            try:  # noqa: SIM105, contextlib takes a millisecond to import
                 os.kill(-1, _KILL)  # never outside a namespace: it would be every process of the user
             except ProcessLookupError:
                 pass
             return
         for pid in self._descendants():
-            try:
+            try:  # noqa: SIM105
                 os.kill(pid, _KILL)
             except ProcessLookupError:
                 pass

@@ -6,6 +6,9 @@ import builtins
 import gc
 import os
 import sys
+
+from .header import Header
+
 TYPE_CHECKING = False  # typing's own takes as long to import as everything else here
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,11 +21,6 @@ OUT_OF_MEMORY = 63
 SIGXFSZ = 25
 _FLUSH_FAILED = 120  # as CPython's own exit
 
-HEADER = (
-    *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics"),
-    *("itertools", "functools", "operator", "io", "sys", "json", "typing"),
-)
-"""The modules whose names LiveCodeBench puts before a program: first all their public names, then the modules."""
 PREFETCHED = frozenset(
     (
         *("abc", "argparse", "array", "ast", "bisect", "calendar", "cmath", "collections", "contextlib", "copy"),
@@ -38,28 +36,30 @@ class Program:
     """The compiled source; SyntaxError, ValueError, OverflowError, RecursionError or MemoryError when it is none."""
 
     def __init__(self, source: str, header: bool) -> None:
-        self._code = compile(source, FILENAME, "exec", dont_inherit=True)
-        self._header = header
+        self.code = compile(source, FILENAME, "exec", dont_inherit=True)
+        self._wants_header = header
+        self._header: Header | None = None
 
     def prefetch(self, packages: list[str]) -> None:
         """Import what the program is likely to import, from the standard library and the packages it may use."""
-        wanted = {name.partition(".")[0] for name in _names(self._code)} & {*PREFETCHED, *packages}
-        for name in (*(HEADER if self._header else ()), *sorted(wanted)):
+        names = {name.partition(".")[0] for name in _names(self.code)}
+        self._header = Header(names) if self._wants_header else None
+        for name in sorted(names & {*PREFETCHED, *packages}):
             try:
                 __import__(name)
-            except ImportError:
+            except ImportError:  # the program will see it
                 continue
 
     def run(self, name: str = "solution") -> dict[str, Any]:
         """Execute the program as the module ``name``; returns its namespace."""
         module = type(sys)(name)
         namespace = module.__dict__
-        if self._header:
-            namespace.update(_header_names())
+        if self._header is not None:
+            namespace.update(self._header.namespace())
         namespace["__builtins__"] = builtins
         namespace["__file__"] = FILENAME
         sys.modules[name] = module
-        exec(self._code, namespace)
+        exec(self.code, namespace)
         return namespace
 
     def test(self, function: Callable[..., Any] | None, arguments: Any, result: int, peer: int | None) -> NoReturn:
@@ -96,17 +96,6 @@ def _names(code: CodeType) -> set[str]:
     return found
 
 
-def _header_names() -> dict[str, Any]:
-    names: dict[str, Any] = {}
-    for module in HEADER:
-        exec(f"from {module} import *", names)
-    for name in dir(builtins):
-        names.pop(name, None)
-    for module in HEADER:
-        names[module] = __import__(module)
-    return names
-
-
 def _fresh_streams() -> None:
     """New sys.stdin, stdout and stderr on the test's own descriptors, as ``python`` opens them in a UTF-8 locale."""
     import io
@@ -129,7 +118,7 @@ def _exit_code(error: SystemExit) -> int:
         return 0
     if isinstance(error.code, int):
         return error.code & 0xFF
-    try:
+    try:  # noqa: SIM105, contextlib takes a millisecond to import
         print(error.code, file=sys.stderr)
     except BaseException:
         pass
