@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from .values import Decoder, Encoder, Malformed, Node, Unsendable
+from .values import MAY_CHANGE, Decoder, Encoder, Malformed, Node, Unsendable
 
 MAX_MESSAGE_BYTES = 64 << 20
 _LENGTH = struct.Struct(">I")
@@ -35,7 +35,7 @@ class Handle:
     Equality, hash, truth and order are those of any plain object here: the other side has no say in a comparison.
     """
 
-    __slots__ = ("_Handle__peer", "_Handle__number")
+    __slots__ = ("_Handle__number", "_Handle__peer")
 
     def __init__(self, peer: Peer, number: int) -> None:
         object.__setattr__(self, "_Handle__peer", peer)
@@ -171,6 +171,8 @@ class Peer:
         """Why the other side is no partner any more; None while it is."""
         self.asked = 0
         """Requests sent so far."""
+        self.last_request: tuple[str, tuple[Any, ...]] | None = None
+        self.last_answer: Any = None
         self.exceptions: Callable[[str], type | None] = lambda name: None
         """This side's exception classes by name, looked at before the builtin ones."""
 
@@ -181,6 +183,7 @@ class Peer:
         if self.lost is not None:
             raise PeerLost(self.lost)
         self.asked += 1
+        self.last_request, self.last_answer = (operation, arguments), None
         encoder = Encoder(self._export)
         references = [encoder.add(argument) for argument in arguments]
         self._send({"ask": operation, "arguments": references, "nodes": encoder.nodes})
@@ -196,10 +199,11 @@ class Peer:
             for known, node in message.get("changed", ()):
                 decoder.change(known, node)
             if "raised" not in message:
-                return decoder.value(message["value"])
+                self.last_answer = decoder.value(message["value"])
+                return self.last_answer
             names, arguments = message["raised"], decoder.value(message["value"])
             error = self._exception(names, arguments)
-        except (Malformed, KeyError, TypeError, ValueError) as malformed:
+        except (Malformed, KeyError, TypeError, ValueError, RecursionError) as malformed:
             raise self._lose(f"the program sent a malformed message: {malformed}") from None
         raise error
 
@@ -218,7 +222,15 @@ class Peer:
         error._of_the_other_side = True  # type: ignore[attr-defined]
         return error
 
+    def await_greeting(self) -> Any:
+        """What the other side's ``greet`` tells, or its error. Raises PeerLost."""
+        return self._outcome(self._receive(), [])
+
     # The callee's side.
+
+    def greet(self, error: BaseException | None, value: Any = None) -> None:
+        """Open the conversation with a value, or with the error that prevents it."""
+        self._send(self._answer(value, [], []) if error is None else self._answer_raised(error, [], []))
 
     def serve(self) -> None:
         """Answer requests until the other side says goodbye or is gone."""
@@ -259,7 +271,7 @@ class Peer:
         value = encoder.add(result)
         changed = []
         for known, node in enumerate(nodes):
-            if node[0] in _MAY_CHANGE:
+            if node[0] in MAY_CHANGE:
                 now = encoder.content(known)
                 if now != node:
                     changed.append([known, now])

@@ -250,9 +250,10 @@ class Decoder:
         """The value of an atom or reference. Raises Malformed."""
         if type(reference) in _ATOMS or type(reference) is int:
             return reference
-        if type(reference) is list and len(reference) == 1 and type(reference[0]) is int:
-            if 0 <= reference[0] < len(self.objects):
-                return self.objects[reference[0]]
+        if type(reference) is list and len(reference) == 1:
+            (number,) = reference
+            if type(number) is int and 0 <= number < len(self.objects):
+                return self.objects[number]
         raise Malformed("neither an atom nor a reference to a node")
 
     def change(self, known: int, node: Any) -> None:
@@ -360,3 +361,5 @@ class Decoder:
 _CONTAINERS: dict[str, type] = {"list": list, "bytearray": bytearray, "set": set, "deque": deque} | {
     tag: dict for tag in _HASHING - {"set"}
 }
+MAY_CHANGE = frozenset(_CONTAINERS) | {"object"}
+"""The tags of nodes whose objects a call may change."""

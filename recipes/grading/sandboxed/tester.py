@@ -1,0 +1,177 @@
+"""Runs test code in a sandbox of its own, against a program that runs in another one.
+
+The test code sees the program's names as proxies (``remote.Handle``); what it compares is plain data of its own
+process. The verdict is a pass only when the whole test code has run, the connection is in order, and the program was
+asked something at all.
+
+Standard library only: this file is read inside the sandbox.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import contextlib
+import importlib
+import json
+import os
+import random
+import reprlib
+import sys
+from typing import Any
+
+from .candidate import Program
+from .remote import GuardedHouse, Peer, PeerLost
+
+TESTS_FILE = "<tests>"
+_OWN_NAMES = {
+    **{name: "typing" for name in ("Any", "Callable", "Dict", "FrozenSet", "Iterable", "Iterator", "List", "Optional")},
+    **{name: "typing" for name in ("Sequence", "Set", "Tuple", "Type", "Union")},
+    **{name: "collections" for name in ("Counter", "OrderedDict", "defaultdict", "deque", "namedtuple")},
+    "isclose": "math",
+}
+"""Names that test code uses without an import, as if the program had imported them: never the program's own."""
+_OWN_ALIASES = {"np": "numpy"}
+_SHORT = reprlib.Repr()
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = _SHORT.maxfrozenset = _SHORT.maxdeque = 20
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
+_SHORT.maxlevel = 4
+
+
+def run(program: Program, arguments: dict[str, Any], result_fd: int, peer_fd: int | None) -> None:
+    """Run ``arguments["setup"]`` and ``arguments["code"]`` and write the outcome as a JSON object.
+
+    ``{"passed": true}``, or ``{"passed": false, "by": ..., "detail": ..., "line": ..., "call": ..., "found": ...}``
+    where ``by`` names who failed: "test" (an assertion, or any error of the test code on what the program gave),
+    "program" (it raised, ended or broke the protocol) or "tests" (the tests cannot judge anything).
+    """
+    assert peer_fd is not None
+    with open(os.devnull, "w") as sink:
+        sys.stdout = sink
+        outcome = _TestRun(peer_fd).outcome(arguments["setup"], arguments["code"], arguments["entry_point"])
+    os.write(result_fd, json.dumps(outcome).encode("ascii"))
+
+
+class _Names(dict[str, Any]):
+    """The builtins of the test code. A name that is missing there is this side's own module, or the program's."""
+
+    def __init__(self, peer: Peer) -> None:
+        super().__init__(vars(builtins))
+        self._peer = peer
+
+    def __missing__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise KeyError(name)
+        value = self[name] = self._own(name) if name not in _OWN_ALIASES else self._module(_OWN_ALIASES[name])
+        return value
+
+    def _own(self, name: str) -> Any:
+        if name in _OWN_NAMES:
+            return getattr(self._module(_OWN_NAMES[name]), name)
+        return self._module(name) if name in sys.stdlib_module_names else self.theirs(name)
+
+    @staticmethod
+    def _module(name: str) -> Any:
+        return importlib.import_module(name)
+
+    def theirs(self, name: str) -> Any:
+        """The program's global of this name. Raises NameError, PeerLost."""
+        found = self._peer.ask("name", name)
+        if type(found) is not dict or len(found) != 1:
+            raise NameError(f"name {name!r} is not defined")
+        ((kind, value),) = found.items()
+        if kind == "module" and type(value) is str and value.partition(".")[0] in sys.stdlib_module_names:
+            return self._module(value)
+        if kind == "exception" and type(value) is list:
+            bases = [getattr(builtins, base, None) for base in value if type(base) is str]
+            base = next((base for base in bases if isinstance(base, type) and issubclass(base, BaseException)), None)
+            return type(name, (base or Exception,), {"__module__": "__main__"})
+        return value
+
+
+class _TestRun:
+    """One run of test code against the program at the other end of a socket."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._house = GuardedHouse(self._class)
+        self._peer = Peer(descriptor, self._house)
+        self._peer.exceptions = self._exception
+        self._names = _Names(self._peer)
+        self._namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": self._names}
+
+    def outcome(self, setup: str, code: str, entry_point: str) -> dict[str, Any]:
+        """The verdict as ``run`` writes it. Raises nothing."""
+        random.seed(0)  # tests that draw their cases draw the same ones for every program
+        try:
+            classes = self._peer.await_greeting()
+            if type(classes) is list:
+                self._house.their_classes = frozenset(name for name in classes if type(name) is str)
+            self._execute(setup, code, entry_point)
+        except BaseException as error:
+            return self._failure(error)
+        if self._peer.lost is not None:
+            return {"passed": False, "by": "program", "detail": self._peer.lost}
+        if not self._peer.asked:
+            return {"passed": False, "by": "tests", "detail": "the test code ended without calling the program"}
+        with contextlib.suppress(PeerLost):
+            self._peer.goodbye()
+        return {"passed": True}
+
+    def _execute(self, setup: str, code: str, entry_point: str) -> None:
+        exec(compile(setup, "<setup>", "exec", dont_inherit=True), self._namespace)
+        if entry_point.isidentifier():
+            self._namespace[entry_point] = self._names.theirs(entry_point)
+        exec(compile(code, TESTS_FILE, "exec", dont_inherit=True), self._namespace)
+        if entry_point and leaves_check_uncalled(code):
+            self._namespace["check"](eval(entry_point, self._namespace))
+
+    def _class(self, name: str) -> type | None:
+        kind = self._namespace.get(name)
+        if type(kind) is type and kind.__module__ == "__main__" and not issubclass(kind, BaseException):
+            return kind
+        return None
+
+    def _exception(self, name: str) -> type | None:
+        for names in (self._namespace, self._names):
+            kind = names.get(name)
+            if isinstance(kind, type) and issubclass(kind, BaseException):
+                return kind
+        return None
+
+    def _failure(self, error: BaseException) -> dict[str, Any]:
+        by = "test"
+        if isinstance(error, PeerLost) or self._peer.lost is not None or hasattr(error, "_of_the_other_side"):
+            by = "program"
+        line, traceback = None, error.__traceback__
+        while traceback is not None:
+            if traceback.tb_frame.f_code.co_filename == TESTS_FILE:
+                line = traceback.tb_lineno
+            traceback = traceback.tb_next
+        detail = self._peer.lost or f"{type(error).__name__}: {_text(error)}".rstrip(": ")
+        request = self._peer.last_request
+        call = found = None
+        if request is not None and request[0] == "call":
+            call, found = _short(request[1][1:]), _short(self._peer.last_answer)
+        return {"passed": False, "by": by, "detail": detail[:1000], "line": line, "call": call, "found": found}
+
+
+def leaves_check_uncalled(code: str) -> bool:
+    """Whether the code defines a function ``check`` that nothing in it calls, as HumanEval's tests do."""
+    tree = ast.parse(code)
+    defined = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tree.body)
+    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return defined and not any(isinstance(function, ast.Name) and function.id == "check" for function in calls)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
+def _short(value: Any) -> str:
+    try:
+        return _SHORT.repr(value)[:500]
+    except Exception:
+        return f"<{type(value).__name__}>"
