@@ -8,8 +8,7 @@ from recipes.grading.extraction import final_part
 
 PYTHON_LANGUAGES = frozenset({"python", "py", "python3", "python2", "py3", "pypy", "pypy3"})
 
-# A fence is three or more backticks or tildes at the start of a line, indented or quoted in a list at will.
-_FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*([^\n]*)$", re.MULTILINE)
+_FENCE = re.compile(r"^([^\n`~]*)(`{3,}|~{3,})[ \t]*([^\n]*)$", re.MULTILINE)
 
 
 def extract_code(response: str, *, require_thinking: bool = True) -> str | None:
@@ -19,8 +18,9 @@ def extract_code(response: str, *, require_thinking: bool = True) -> str | None:
 
     - ``python``, ``py``, ``python3`` in any case, also as ``{.python}`` or ``python title="x"``; a block without a
       language counts only when there is no python block; blocks of other languages never count.
-    - Fences of backticks or tildes, three or more; a block ends at a bare fence of its own kind, at least as long.
-      The fence's own indentation is taken off the block's lines.
+    - Fences of backticks or tildes, three or more, at the start of a line, indented at will; one with a
+      python language opens a block also at the end of a line of text. A block ends at a bare fence of its own kind, at
+      least as long. The fence's own indentation is taken off the block's lines.
     - A block that is never closed was cut off and is no block; one that holds nothing but blanks is none either. A
       fence that opens a python block inside an open one starts anew: the earlier one was left open by mistake.
     - With ``require_thinking`` a response without ``</think>`` has no code: it was truncated or broke the format.
@@ -38,6 +38,10 @@ def extract_code(response: str, *, require_thinking: bool = True) -> str | None:
         indent, marks, info = fence.groups()
         info = info.strip()
         language = _language(info)
+        if indent.strip():
+            if opened is None and info in PYTHON_LANGUAGES:
+                opened = ("", marks, language, fence.end() + 1)
+            continue
         if opened is None or language in PYTHON_LANGUAGES:
             if "`" not in info:
                 opened = (indent, marks, language, fence.end() + 1)

@@ -68,6 +68,8 @@ class AssertTests(_Limits):
     code: str
     entry_point: str
     """The function under test, or an expression such as ``Solution().twoSum``; empty where the code names it."""
+    call_check: bool
+    """The code defines ``check(candidate)`` and leaves its call to the grader, as HumanEval's does."""
     classes: tuple[str, ...]
     """The classes that setup and code define: their instances travel between the test code and the program."""
 
@@ -129,7 +131,9 @@ def parse_tests(tests: Any) -> CodeTests:
 
 
 def _assert_tests(tests: Mapping[str, Any], time_limit: float | None, memory: int | None, header: bool) -> AssertTests:
-    texts, classes = {}, []
+    texts: dict[str, str] = {}
+    classes: list[str] = []
+    call_check = False
     for key in ("setup", "code", "entry_point"):
         text = tests.get(key)
         if text is None and key != "code":
@@ -143,8 +147,16 @@ def _assert_tests(tests: Mapping[str, Any], time_limit: float | None, memory: in
             raise ValueError(f"tests.{key}: found what is no Python ({error}), expected Python source") from None
         if key == "code" and not tree.body:
             raise _wrong("tests.code", text, "at least one statement: a row without tests cannot be graded")
+        if key == "code":
+            call_check = _leaves_check_uncalled(tree) and bool(tests.get("entry_point"))
         classes += [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
-    return AssertTests(time_limit, memory, header, **texts, classes=tuple(classes))
+    return AssertTests(time_limit, memory, header, **texts, call_check=call_check, classes=tuple(classes))
+
+
+def _leaves_check_uncalled(tree: ast.Module) -> bool:
+    defined = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tree.body)
+    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return defined and not any(isinstance(function, ast.Name) and function.id == "check" for function in calls)
 
 
 def _pairs(tests: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:

@@ -86,7 +86,7 @@ def _outcomes(code: str, tests: CodeTests, options: CodeOptions) -> Iterator[_Ou
             elif isinstance(tests, StdinTests):
                 yield _printed(_run(sandbox, seconds, "script", stdin=tests.inputs[index]), tests, index)
             else:
-                arguments = {"function": tests.fn_name, "arguments": json.dumps(tests.arguments[index])}
+                arguments = {"function": tests.fn_name, "arguments": tests.arguments[index]}
                 yield _returned(_run(sandbox, seconds, "candidate:call", arguments), tests, index)
 
 
@@ -129,12 +129,9 @@ def _ended(reply: dict[str, Any]) -> _Outcome | None:
         return _Outcome(_LIMITS.get(limit, "runtime_error"), f"stopped at the {limit} limit after {used}")
     if reply["exit"] != 0:
         end = f"signal {-reply['exit']}" if reply["exit"] < 0 else f"exit code {reply['exit']}"
-        return _Outcome("runtime_error", f"{end}: {_last_lines(reply['stderr'])}")
+        lines = reply["stderr"].strip().splitlines()
+        return _Outcome("runtime_error", f"{end}: {lines[-1][:300]}" if lines else end)
     return None
-
-
-def _last_lines(stderr: str) -> str:
-    return stderr.strip()[-500:]
 
 
 def _printed(reply: dict[str, Any], tests: StdinTests, index: int) -> _Outcome:
@@ -167,9 +164,9 @@ def _asserted(code: str, tests: AssertTests, limits: SandboxLimits, options: Cod
             if refused is not None:
                 return refused
             _load(tester, "", False)
-            program.send(_request(seconds, "candidate:serve", {"classes": list(tests.classes)}))
+            program.send(_request(seconds, "service:serve", {"classes": list(tests.classes)}))
             texts = {"setup": tests.setup, "code": tests.code, "entry_point": tests.entry_point}
-            tester.send(_request(seconds + TESTER_SECONDS, "tester:run", texts))
+            tester.send(_request(seconds + TESTER_SECONDS, "tester:run", {**texts, "call_check": tests.call_check}))
             return _verdict_of_asserts(*_replies(program, tester, (ours, theirs), seconds))
 
 

@@ -14,11 +14,16 @@ import builtins
 import json
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any
 
-from .values import MAY_CHANGE, Decoder, Encoder, Malformed, Node, Unsendable
+from .values import MAY_CHANGE, Decoder, Encoder, Malformed, Unsendable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+    from .values import Node
 
 MAX_MESSAGE_BYTES = 64 << 20
 _LENGTH = struct.Struct(">I")
@@ -244,9 +249,11 @@ class Peer:
             return
 
     def goodbye(self) -> None:
-        """Let the other side's ``serve`` return."""
-        if self.lost is None:
+        """Let the other side's ``serve`` return. Whether it listens is its own affair."""
+        try:
             self._send({"goodbye": True})
+        except PeerLost:
+            return
 
     def _serve(self, message: dict[str, Any]) -> None:
         decoder = None

@@ -9,19 +9,19 @@ Standard library only: this file is read inside the sandbox.
 
 from __future__ import annotations
 
-import ast
 import builtins
-import contextlib
-import importlib
 import json
 import os
-import random
 import reprlib
 import sys
-from typing import Any
 
-from .candidate import Program
 from .remote import GuardedHouse, Peer, PeerLost
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .program import Program
 
 TESTS_FILE = "<tests>"
 _OWN_NAMES = {
@@ -39,7 +39,8 @@ _SHORT.maxlevel = 4
 
 
 def run(program: Program, arguments: dict[str, Any], result_fd: int, peer_fd: int | None) -> None:
-    """Run ``arguments["setup"]`` and ``arguments["code"]`` and write the outcome as a JSON object.
+    """Run ``arguments["setup"]`` and ``arguments["code"]``, call ``check(entry_point)`` where ``arguments["call_check"]``
+    says so, and write the outcome as a JSON object.
 
     ``{"passed": true}``, or ``{"passed": false, "by": ..., "detail": ..., "line": ..., "call": ..., "found": ...}``
     where ``by`` names who failed: "test" (an assertion, or any error of the test code on what the program gave),
@@ -48,11 +49,11 @@ def run(program: Program, arguments: dict[str, Any], result_fd: int, peer_fd: in
     assert peer_fd is not None
     with open(os.devnull, "w") as sink:
         sys.stdout = sink
-        outcome = _TestRun(peer_fd).outcome(arguments["setup"], arguments["code"], arguments["entry_point"])
+        outcome = _TestRun(peer_fd).outcome(**arguments)
     os.write(result_fd, json.dumps(outcome).encode("ascii"))
 
 
-class _Names(dict[str, Any]):
+class _Names(dict):  # type: ignore[type-arg]
     """The builtins of the test code. A name that is missing there is this side's own module, or the program's."""
 
     def __init__(self, peer: Peer) -> None:
@@ -72,7 +73,8 @@ class _Names(dict[str, Any]):
 
     @staticmethod
     def _module(name: str) -> Any:
-        return importlib.import_module(name)
+        __import__(name)
+        return sys.modules[name]
 
     def theirs(self, name: str) -> Any:
         """The program's global of this name. Raises NameError, PeerLost."""
@@ -99,30 +101,30 @@ class _TestRun:
         self._names = _Names(self._peer)
         self._namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": self._names}
 
-    def outcome(self, setup: str, code: str, entry_point: str) -> dict[str, Any]:
+    def outcome(self, setup: str, code: str, entry_point: str, call_check: bool) -> dict[str, Any]:
         """The verdict as ``run`` writes it. Raises nothing."""
-        random.seed(0)  # tests that draw their cases draw the same ones for every program
         try:
+            if "random" in code or "random" in setup:  # every program gets the same draws
+                self._names["random"].seed(0)
             classes = self._peer.await_greeting()
             if type(classes) is list:
                 self._house.their_classes = frozenset(name for name in classes if type(name) is str)
-            self._execute(setup, code, entry_point)
+            self._execute(setup, code, entry_point, call_check)
         except BaseException as error:
             return self._failure(error)
         if self._peer.lost is not None:
             return {"passed": False, "by": "program", "detail": self._peer.lost}
         if not self._peer.asked:
             return {"passed": False, "by": "tests", "detail": "the test code ended without calling the program"}
-        with contextlib.suppress(PeerLost):
-            self._peer.goodbye()
+        self._peer.goodbye()
         return {"passed": True}
 
-    def _execute(self, setup: str, code: str, entry_point: str) -> None:
+    def _execute(self, setup: str, code: str, entry_point: str, call_check: bool) -> None:
         exec(compile(setup, "<setup>", "exec", dont_inherit=True), self._namespace)
         if entry_point.isidentifier():
             self._namespace[entry_point] = self._names.theirs(entry_point)
         exec(compile(code, TESTS_FILE, "exec", dont_inherit=True), self._namespace)
-        if entry_point and leaves_check_uncalled(code):
+        if call_check:
             self._namespace["check"](eval(entry_point, self._namespace))
 
     def _class(self, name: str) -> type | None:
@@ -153,14 +155,6 @@ class _TestRun:
         if request is not None and request[0] == "call":
             call, found = _short(request[1][1:]), _short(self._peer.last_answer)
         return {"passed": False, "by": by, "detail": detail[:1000], "line": line, "call": call, "found": found}
-
-
-def leaves_check_uncalled(code: str) -> bool:
-    """Whether the code defines a function ``check`` that nothing in it calls, as HumanEval's tests do."""
-    tree = ast.parse(code)
-    defined = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tree.body)
-    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
-    return defined and not any(isinstance(function, ast.Name) and function.id == "check" for function in calls)
 
 
 def _text(error: BaseException) -> str:

@@ -15,22 +15,22 @@ Standard library only: this file is read inside the sandbox too.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import builtins
-import datetime
 import itertools
-from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
-from decimal import Decimal
-from fractions import Fraction
-from typing import Any
+import sys
+from _collections import OrderedDict, defaultdict, deque  # the package takes as long to import as a test takes
+
+TYPE_CHECKING = False  # typing's own takes longer to import than everything here
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    Node = list[Any]
+    Export = Callable[["Encoder", Any], Node]
 
 MAX_ITEMS = 1_000_000
 """An iterator is read up to here: a generator without end is no value."""
-
-Node = list[Any]
-Export = Callable[["Encoder", Any], Node]
-"""The node for what is no plain data: ``["handle", 3]``, or ``Encoder.object_node`` for an instance to be copied."""
 
 _ATOMS = frozenset({type(None), bool, str, float})
 _SMALL = 1 << 63
@@ -55,7 +55,8 @@ def refuse(encoder: Encoder, value: Any) -> Node:
 class Encoder:
     """Turns values into nodes. ``nodes[i]`` is number ``first + i``; ``known`` are objects that the reader has already.
 
-    An instance of a subclass of a plain type is read by the methods of the plain type, so that none of its own runs.
+    ``export`` gives the node for what is no plain data: ``["handle", 3]``, or ``object_node`` for an instance to be
+    copied. An instance of a subclass of a plain type is read by the methods of the plain type, so that none of its own runs.
     """
 
     def __init__(self, export: Export = refuse, known: Iterable[Any] = ()) -> None:
@@ -109,11 +110,12 @@ class Encoder:
             if isinstance(value, base):
                 return node(self, value)
         kind = type(value)
-        if kind in _EXACT:
-            return _EXACT[kind](self, value)
+        rare = _RARE.get(kind.__name__)
+        if rare is not None and kind is _its_class(kind.__name__):
+            return rare(self, value)
         if kind is type and getattr(builtins, value.__name__, None) is value:
             return ["builtin", value.__name__]
-        if kind.__module__ in ("builtins", "itertools") and (kind in _VIEWS or isinstance(value, Iterator)):
+        if kind.__module__ in ("builtins", "itertools") and (kind in _VIEWS or hasattr(kind, "__next__")):
             items = list(itertools.islice(value, MAX_ITEMS + 1))
             if len(items) > MAX_ITEMS:
                 raise Unsendable(f"an iterator of more than {MAX_ITEMS:,} items")
@@ -134,7 +136,25 @@ class Encoder:
             factory = value.default_factory  # type: ignore[attr-defined]
             name = getattr(factory, "__name__", "")
             return ["defaultdict", pairs, name if _FACTORIES.get(name) is factory else None]
-        return [kind.__name__ if kind in (Counter, OrderedDict) else "dict", pairs]
+        if kind is OrderedDict or kind is _its_class("Counter"):
+            return [kind.__name__, pairs]
+        return ["dict", pairs]
+
+
+_MODULES = {
+    **{"range": "builtins", "complex": "builtins", "ellipsis": "types", "Counter": "collections"},
+    **{"Decimal": "decimal", "Fraction": "fractions"},
+    **dict.fromkeys(("datetime", "date", "time", "timedelta"), "datetime"),
+}
+
+
+def _its_class(name: str) -> Any:
+    """A class of the standard library where its module is loaded: else nothing can be an instance of it."""
+    return type(...) if name == "ellipsis" else getattr(sys.modules.get(_MODULES[name]), name, None)
+
+
+def _class(name: str) -> Any:
+    return getattr(__import__(_MODULES[name]), name)
 
 
 def _sequence(base: Any) -> Callable[[Encoder, Any], Node]:
@@ -142,7 +162,7 @@ def _sequence(base: Any) -> Callable[[Encoder, Any], Node]:
 
 
 def _bytes(base: Any) -> Callable[[Encoder, Any], Node]:
-    return lambda _, value: [base.__name__, base64.b64encode(memoryview(value)).decode("ascii")]
+    return lambda _, value: [base.__name__, binascii.b2a_base64(memoryview(value), newline=False).decode("ascii")]
 
 
 def _iso(_: Encoder, value: Any) -> Node:
@@ -162,16 +182,16 @@ _BASES: tuple[tuple[type, Callable[[Encoder, Any], Node]], ...] = (
     (bytearray, _bytes(bytearray)),
     (deque, lambda encoder, value: ["deque", encoder._references(deque.__iter__(value)), value.maxlen]),
 )
-_EXACT: dict[type, Callable[[Encoder, Any], Node]] = {
-    range: lambda encoder, value: ["range", encoder._references((value.start, value.stop, value.step))],
-    complex: lambda _, value: ["complex", value.real.hex(), value.imag.hex()],
-    Decimal: lambda _, value: ["Decimal", str(value)],
-    Fraction: lambda _, value: ["Fraction", hex(value.numerator), hex(value.denominator)],
-    datetime.datetime: _iso,
-    datetime.date: _iso,
-    datetime.time: _iso,
-    datetime.timedelta: lambda _, value: ["timedelta", value.days, value.seconds, value.microseconds],
-    type(...): lambda _, value: ["Ellipsis"],
+_RARE: dict[str, Callable[[Encoder, Any], Node]] = {
+    "range": lambda encoder, value: ["range", encoder._references((value.start, value.stop, value.step))],
+    "complex": lambda _, value: ["complex", value.real.hex(), value.imag.hex()],
+    "Decimal": lambda _, value: ["Decimal", str(value)],
+    "Fraction": lambda _, value: ["Fraction", hex(value.numerator), hex(value.denominator)],
+    "datetime": _iso,
+    "date": _iso,
+    "time": _iso,
+    "timedelta": lambda _, value: ["timedelta", value.days, value.seconds, value.microseconds],
+    "ellipsis": lambda _, value: ["Ellipsis"],
 }
 
 
@@ -180,7 +200,7 @@ _SHELLS: dict[str, Callable[[Node], Any]] = {
     "list": lambda node: [],
     "dict": lambda node: {},
     "set": lambda node: set(),
-    "Counter": lambda node: Counter(),
+    "Counter": lambda node: _class("Counter")(),
     "OrderedDict": lambda node: OrderedDict(),
     "defaultdict": lambda node: defaultdict(None if node[2] is None else _FACTORIES[node[2]]),
     "deque": lambda node: deque(maxlen=None if node[2] is None else _number(node[2])),
@@ -197,18 +217,22 @@ _FIXED: dict[str, Callable[[list[Any]], Any]] = {
 _LEAVES: dict[str, Callable[[Node], Any]] = {
     "int": lambda node: int(node[1], 16),
     "complex": lambda node: complex(float.fromhex(node[1]), float.fromhex(node[2])),
-    "bytes": lambda node: base64.b64decode(node[1]),
-    "bytearray": lambda node: bytearray(base64.b64decode(node[1])),
-    "Decimal": lambda node: Decimal(node[1]),
-    "Fraction": lambda node: Fraction(int(node[1], 16), int(node[2], 16)),
-    "datetime": lambda node: datetime.datetime.fromisoformat(node[1]),
-    "date": lambda node: datetime.date.fromisoformat(node[1]),
-    "time": lambda node: datetime.time.fromisoformat(node[1]),
-    "timedelta": lambda node: datetime.timedelta(_number(node[1]), _number(node[2]), _number(node[3])),
+    "bytes": lambda node: _bytes_of(node),
+    "bytearray": lambda node: bytearray(_bytes_of(node)),
+    "Decimal": lambda node: _class("Decimal")(node[1]),
+    "Fraction": lambda node: _class("Fraction")(int(node[1], 16), int(node[2], 16)),
+    "datetime": lambda node: _class("datetime").fromisoformat(node[1]),
+    "date": lambda node: _class("date").fromisoformat(node[1]),
+    "time": lambda node: _class("time").fromisoformat(node[1]),
+    "timedelta": lambda node: _class("timedelta")(*map(_number, node[1:4])),
     "Ellipsis": lambda node: ...,
 }
 _HASHING = frozenset({"dict", "Counter", "OrderedDict", "defaultdict", "set"})
 _WRONG = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError)
+
+
+def _bytes_of(node: Node) -> bytes:
+    return binascii.a2b_base64(node[1])
 
 
 def _number(value: Any) -> int:
@@ -340,7 +364,7 @@ class Decoder:
         if tag == "list":
             target[:] = self._values(node[1])
         elif tag == "bytearray":
-            target[:] = base64.b64decode(node[1])
+            target[:] = _bytes_of(node)
         elif tag == "deque" or tag == "set":
             values = self._values(node[1])
             target.clear()
