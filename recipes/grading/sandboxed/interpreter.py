@@ -6,8 +6,10 @@ forks, ends every process of a test before it answers, and gives each test an em
 
 from __future__ import annotations
 
+import _ctypes
 import _signal
 import _socket
+import _thread
 import gc
 import os
 import resource
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 RECURSION_LIMIT = 50_000
 """LiveCodeBench's."""
+THREAD_STACK_BYTES = 8 << 20
 POLL_SECONDS = 0.02
 MAX_FILES = 20_000
 """Files and directories that a test may keep in its temporary directory: empty ones cost memory too."""
@@ -30,13 +33,15 @@ STDERR_BYTES = 4096
 _CONNECTION, _PEER_HERE = 40, 41  # above all that requests bring
 _RESULT, _PEER = 3, 4
 _BROKEN = 70
-_DONT_INHERIT = True
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 
 
 def main(directory: str) -> NoReturn:
     """Serve the judge, whose socket is descriptor 0, until it closes."""
     connection = _socket.socket(fileno=os.dup2(0, _CONNECTION, inheritable=False))
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # without handlers the first process of a namespace gets no signals
+    _thread.stack_size(THREAD_STACK_BYTES)  # else it is the main thread's
+    os.environ.pop("PWD", None)  # bwrap's
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)
@@ -132,6 +137,7 @@ class Interpreter:
         if first_unused > _RESULT and self._peer is not None:
             os.dup2(self._peer, _PEER)
             first_unused = _PEER + 1
+        _prctl(_PR_SET_DUMPABLE, 1)  # so that the watcher sees what its processes share
         self._connection.detach()
         os.closerange(first_unused, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         os.chdir(directory)
@@ -150,7 +156,7 @@ class Interpreter:
             cpu_seconds, memory, threads = self._tree.usage(child)
             if cpu_seconds >= cpu_end or time.monotonic() >= wall_end:
                 limit = "time"
-            elif memory > self._memory_bytes and self._shares_too_much():
+            elif memory > self._memory_bytes and self._tree.proportional_bytes() > self._memory_bytes:
                 limit = "memory"
             elif threads > 2 * self._processes:  # where the kernel does not count: mode "none", and root's namespaces
                 break
@@ -161,29 +167,25 @@ class Interpreter:
         os.close(pidfd)
         return limit, self._tree.kill()[child]
 
-    def _shares_too_much(self) -> bool:
-        shared = self._tree.shared_usage()
-        return shared is None or shared > self._memory_bytes
-
 
 def _isolate(configuration: dict[str, Any], directory: str) -> None:
     """Give up every privilege, become invisible to the tests, and end when the judge's process ends."""
-    import _ctypes
-
     uid = configuration["uid"]
     if uid is not None:
         os.chmod(directory, 0o777)
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
-    set_pdeathsig, set_dumpable, set_child_subreaper = 1, 4, 36
-    calls = [(set_pdeathsig, 9), (set_dumpable, 0)]
+    _prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL)  # a change of user has taken back bwrap's
+    _prctl(_PR_SET_DUMPABLE, 0)  # no test may trace it or look at its memory and descriptors
     if not configuration["namespaced"]:
-        calls.append((set_child_subreaper, 1))
-    for option, value in calls:
-        if _ctypes.call_function(prctl, (option, value, 0, 0, 0)) != 0:
-            raise OSError(f"prctl({option}, {value}) failed")
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
+    function = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
+    if _ctypes.call_function(function, (option, value, 0, 0, 0)) != 0:
+        raise OSError(f"prctl({option}, {value}) failed")
 
 
 def _limit(configuration: dict[str, Any]) -> None:

@@ -45,17 +45,18 @@ class ProcessTree:
                 continue
         return seconds, pages * _PAGE, threads
 
-    def shared_usage(self) -> int | None:
-        """Bytes that the descendants hold, with what they share counted once; None where they hide it."""
+    def proportional_bytes(self) -> int:
+        """Bytes that the descendants hold, with what several share counted once."""
         total = 0
         for pid in self._descendants():
             try:
                 with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
                     total += next(int(line.split()[1]) for line in file if line.startswith(b"Pss:")) << 10
-            except FileNotFoundError:
-                continue
-            except (OSError, ValueError, StopIteration):
-                return None
+            except (OSError, StopIteration):  # it hides them, or is about to end
+                try:
+                    total += self._pages(pid) * _PAGE
+                except (OSError, ValueError):
+                    continue
         return total
 
     def kill(self) -> dict[int, int]:
