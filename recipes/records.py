@@ -10,11 +10,21 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 MathVerdict = Literal["correct", "wrong", "no_answer", "timeout", "error"]
+CodeVerdictName = Literal[
+    "pass",
+    "wrong_answer",
+    "time_limit",
+    "memory_limit",
+    "output_limit",
+    "runtime_error",
+    "no_code",
+    "sandbox_error",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One prompt with its rule-checkable answer.
+    """One prompt with what its responses are graded by: a gold answer (math) or tests (code).
 
     Example: ``Problem(id="sum-0012", problem="What is 17 + 26?", answer="43")``.
     """
@@ -24,9 +34,11 @@ class Problem:
     problem: str
     """The user's turn, without the evaluation instruction and without the chat template."""
     answer: str
-    """The gold answer, never empty."""
+    """The gold answer; empty where there are tests instead."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Whatever else the row carried, for instance ``kind`` and ``difficulty``."""
+    tests: Mapping[str, Any] | None = None
+    """The tests of a code problem (``recipes.grading.code_test_format``), None for a math problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +85,17 @@ class Verdict:
     """A grader's judgement of one response."""
 
     correct: bool
-    verdict: MathVerdict
+    verdict: MathVerdict | CodeVerdictName
     extracted: str | None
-    """The answer that was compared, None when there was none."""
+    """The answer that was compared, None when there was none; None for a program."""
     seconds: float
-    """Wall seconds that the grader spent on this response."""
+    """Wall seconds that the grader spent on this response; equal answers that were compared once share them."""
+    passed: int | None = None
+    """Tests that a program passed, of those that ran; None for a math answer."""
+    total: int | None = None
+    """Tests of a code problem."""
+    first_failure: Mapping[str, Any] | None = None
+    """The first test that failed: ``test``, ``verdict``, ``input``, ``expected``, ``found`` and ``detail``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 from recipes.grading.code_comparison import output_mismatch, result_mismatch, shown
 from recipes.grading.code_extraction import extract_code
 from recipes.grading.code_test_format import AssertTests, CodeTests, FunctionalTests, StdinTests, parse_tests
-from recipes.grading.code_verdict import CodeOptions, CodeVerdict, CodeVerdictName
+from recipes.grading.code_verdict import CodeOptions, CodeVerdict
 from recipes.grading.sandbox import Sandbox, SandboxEnded, SandboxLimits, SandboxTimeout
+from recipes.records import CodeVerdictName
 
 SHOWN = 300
 """Characters of an input, an expected and a found output that a first failure shows."""

@@ -6,16 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-CodeVerdictName = Literal[
-    "pass",
-    "wrong_answer",
-    "time_limit",
-    "memory_limit",
-    "output_limit",
-    "runtime_error",
-    "no_code",
-    "sandbox_error",
-]
+from recipes.records import CodeVerdictName
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-THINKING_END = "</think>"
+THINKING_START, THINKING_END = "<think>", "</think>"
 
 # One pass over the marks that matter: a box opening, an escaped character (``\{`` is a set's brace, not a group's),
 # a plain brace. Two backslashes before ``boxed`` are accepted because doubly escaped LaTeX is common in responses.
@@ -16,6 +16,17 @@ _JOINT = re.compile(
 )
 _LONGEST_JOINT = 40
 _MOST_JOINED = 30
+
+
+def thinking_required(setting: bool | None, response: str) -> bool:
+    """Whether a response has an answer only after its thinking: as set, or, with None, where it shows any thinking.
+
+    True is for a model whose prompt opens the thinking: a response without ``</think>`` never got to its answer. None
+    is for responses of unknown origin: one without either mark comes from a model that does not think.
+    """
+    if setting is not None:
+        return setting
+    return THINKING_START in response or THINKING_END in response
 
 
 def final_part(response: str, *, require_thinking: bool = True) -> str | None:

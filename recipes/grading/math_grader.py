@@ -1,15 +1,17 @@
-"""The math reward and the math benchmarks' grader: responses and gold answers in, verdicts out."""
+"""Math responses and gold answers in, verdicts out."""
 
 from __future__ import annotations
 
 import importlib.util
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from recipes.grading.extraction import extract_math_answer
+from recipes.grading.extraction import extract_math_answer, thinking_required
 from recipes.grading.math_answers import decide_exactly
-from recipes.grading.worker_pool import TaskResult, WorkerPool
+from recipes.grading.worker_pool import TaskResult, WorkerPool, then
 from recipes.records import Verdict
 
 if TYPE_CHECKING:
@@ -17,50 +19,64 @@ if TYPE_CHECKING:
 
 COMPARISON = "recipes.grading.math_answers:load_comparison"
 
+REMEMBERED = 4_096
+"""Comparisons whose outcome is kept: the rollouts of a group often give the same answer."""
+
 
 class MathGrader:
     """Grades responses against gold answers by the rules of ``extraction`` and ``math_answers``.
 
     What the exact path decides is decided here; the rest goes to worker processes, where a comparison is killed after
     ``timeout_seconds`` of wall time (verdict "timeout") and a crash is that response's own (verdict "error"). Workers
-    start when first needed and end with ``close()``. One thread at a time.
+    start when first needed and end with ``close()``. ``require_thinking``: see ``extraction.thinking_required``.
 
     Raises ValueError for less than one worker or a budget that is not positive, ImportError without ``math-verify``.
     """
 
-    def __init__(self, workers: int, timeout_seconds: float, require_thinking: bool) -> None:
+    def __init__(self, workers: int, timeout_seconds: float, require_thinking: bool | None) -> None:
         if importlib.util.find_spec("math_verify") is None:
             raise ImportError("grading math needs the package math-verify: pip install 'math-verify==0.9.0'")
         self._require_thinking = require_thinking
         self._pool = WorkerPool(COMPARISON, workers=workers, timeout_seconds=timeout_seconds)
+        self._comparisons: OrderedDict[tuple[str, str | tuple[str, ...]], Future[TaskResult]] = OrderedDict()
 
-    def grade(self, responses: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
+    def submit(self, response: str, gold: str | Sequence[str]) -> Future[Verdict]:
+        """The verdict to come on one response; any of several gold answers is right.
+
+        One thread at a time. The future raises WorkerPoolError when the machine cannot run the workers.
+        """
+        started = time.perf_counter()
+        golds = gold if isinstance(gold, str) else tuple(gold)
+        required = thinking_required(self._require_thinking, response)
+        extracted = extract_math_answer(response, require_thinking=required)
+        if extracted is None:
+            return _known(Verdict(False, "no_answer", None, time.perf_counter() - started))
+        correct = decide_exactly(extracted, golds)
+        if correct is not None:
+            return _known(_judged(correct, extracted, time.perf_counter() - started))
+        return then(self._compare(extracted, golds), lambda result: _verdict(extracted, result))
+
+    def _compare(self, extracted: str, golds: str | tuple[str, ...]) -> Future[TaskResult]:
+        """The comparison of an answer with its gold answers, made once for all rollouts that give that answer."""
+        key = (extracted, golds)
+        found = self._comparisons.get(key)
+        if found is None or (found.done() and found.exception() is not None):
+            found = self._comparisons[key] = self._pool.submit(key)
+            if len(self._comparisons) > REMEMBERED:
+                self._comparisons.popitem(last=False)
+        return found
+
+    def grade(self, responses: Sequence[str], golds: Sequence[str | Sequence[str]]) -> list[Verdict]:
         """One verdict per response, in the order of the responses; ``golds[i]`` is the gold answer of ``responses[i]``.
 
-        Equal answers to equal gold answers are compared once and share the verdict and its seconds.
         Raises ValueError when the lengths differ, WorkerPoolError when the machine cannot run the workers.
         """
         if len(responses) != len(golds):
             raise ValueError(
                 f"found {len(responses)} responses and {len(golds)} gold answers, expected one per response"
             )
-        verdicts: list[Verdict | None] = [None] * len(responses)
-        undecided: dict[tuple[str, str], list[int]] = {}
-        for row, (response, gold) in enumerate(zip(responses, golds, strict=True)):
-            started = time.perf_counter()
-            extracted = extract_math_answer(response, require_thinking=self._require_thinking)
-            if extracted is None:
-                verdicts[row] = Verdict(False, "no_answer", None, time.perf_counter() - started)
-                continue
-            correct = decide_exactly(extracted, gold)
-            if correct is None:
-                undecided.setdefault((extracted, gold), []).append(row)
-            else:
-                verdicts[row] = _judged(correct, extracted, time.perf_counter() - started)
-        for ((extracted, _), rows), result in zip(undecided.items(), self._pool.run(list(undecided)), strict=True):
-            for row in rows:
-                verdicts[row] = _verdict(extracted, result, seconds=result.seconds / len(rows))
-        return [verdict for verdict in verdicts if verdict is not None]
+        futures = [self.submit(response, gold) for response, gold in zip(responses, golds, strict=True)]
+        return [future.result() for future in futures]
 
     def close(self) -> None:
         """End the worker processes. Idempotent."""
@@ -73,11 +89,17 @@ class MathGrader:
         self.close()
 
 
+def _known(verdict: Verdict) -> Future[Verdict]:
+    future: Future[Verdict] = Future()
+    future.set_result(verdict)
+    return future
+
+
 def _judged(correct: bool, extracted: str, seconds: float) -> Verdict:
     return Verdict(correct, "correct" if correct else "wrong", extracted, seconds)
 
 
-def _verdict(extracted: str, result: TaskResult, *, seconds: float) -> Verdict:
+def _verdict(extracted: str, result: TaskResult) -> Verdict:
     if result.status == "done":
-        return _judged(result.value is True, extracted, seconds)
-    return Verdict(False, result.status, extracted, seconds)
+        return _judged(result.value is True, extracted, result.seconds)
+    return Verdict(False, result.status, extracted, result.seconds)

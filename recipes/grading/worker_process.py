@@ -71,7 +71,7 @@ def serve(slot: _Slot, function: Callable[..., Any], timeout_seconds: float, mem
         except (EOFError, OSError):
             os._exit(_POOL_CLOSED)
         slot.task = request["task"]
-        signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
+        signal.setitimer(signal.ITIMER_REAL, request.get("budget", timeout_seconds))
         try:
             reply = {"task": slot.task, "status": "done", "value": function(*request["arguments"])}
             json.dumps(reply)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes.grading.extraction import extract_math_answer, last_boxed
+from recipes.grading.extraction import extract_math_answer, last_boxed, thinking_required
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,12 @@ def test_takes_linear_time_on_hostile_repetition(unit: str) -> None:
     started = time.process_time()
     extract_math_answer(text)
     assert time.process_time() - started < 5  # quadratic time would be hours
+
+
+@pytest.mark.parametrize(
+    ("response", "required"), [("so \\boxed{1}", False), ("<think>\\boxed{1}", True), ("ah</think>\\boxed{1}", True)]
+)
+def test_thinking_is_required_where_it_shows(response: str, required: bool) -> None:
+    assert thinking_required(None, response) is required
+    assert thinking_required(True, response) is True
+    assert thinking_required(False, response) is False

@@ -30,7 +30,7 @@ def test_each_verdict_in_the_order_of_the_responses(grader: MathGrader) -> None:
         (_answer("42"), "42", "correct", "42"),
         (_answer("41"), "42", "wrong", "41"),
         (_answer(r"2\sqrt{2}"), r"\sqrt{8}", "correct", r"2\sqrt{2}"),
-        (_answer("10^{10^{10}}"), "7", "timeout", "10^{10^{10}}"),
+        (_answer("10^{10^{10}}"), "7", "wrong", "10^{10^{10}}"),
         (_answer("x^2-1"), "(x-1)(x+1)", "correct", "x^2-1"),
         (r"<think>\boxed{42}</think>", "42", "no_answer", None),
         (_answer("x^2"), "(x-1)(x+1)", "wrong", "x^2"),
@@ -42,8 +42,7 @@ def test_each_verdict_in_the_order_of_the_responses(grader: MathGrader) -> None:
     verdicts = grader.grade([row[0] for row in rows], [row[1] for row in rows])
     assert [(verdict.verdict, verdict.extracted) for verdict in verdicts] == [(row[2], row[3]) for row in rows]
     assert [verdict.correct for verdict in verdicts] == [row[2] == "correct" for row in rows]
-    assert verdicts[3].seconds == pytest.approx(2.0, abs=1.5)
-    assert all(0 <= verdict.seconds < 2 for verdict in verdicts[:3])
+    assert all(0 <= verdict.seconds < 2 for verdict in verdicts)
 
 
 def test_every_tower_costs_at_most_its_budget(grader: MathGrader) -> None:
@@ -59,6 +58,7 @@ def test_every_tower_costs_at_most_its_budget(grader: MathGrader) -> None:
 
 def test_misbehaving_comparisons_touch_no_other_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(math_grader, "COMPARISON", f"{COMPARISONS}:sleeping_symbolic_comparison")
+    monkeypatch.setattr(math_grader, "decide_exactly", lambda *_: None)
     answers = ["die", "a*b", "wait", "c*d", "die", "e*f", "wait"]
     with MathGrader(workers=2, timeout_seconds=0.5, require_thinking=True) as grader:
         started = time.monotonic()
@@ -66,6 +66,22 @@ def test_misbehaving_comparisons_touch_no_other_verdict(monkeypatch: pytest.Monk
         assert time.monotonic() - started < 5
         assert " ".join(verdict.verdict for verdict in verdicts) == "error wrong timeout wrong error wrong timeout"
         assert verdicts[2] == verdicts[6]  # equal answers are compared once
+
+
+def test_verdicts_arrive_while_others_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(math_grader, "COMPARISON", f"{COMPARISONS}:sleeping_symbolic_comparison")
+    monkeypatch.setattr(math_grader, "decide_exactly", lambda *_: None)
+    with MathGrader(workers=2, timeout_seconds=2.0, require_thinking=True) as grader:
+        grader.submit(_answer("a*b"), "a\\cdot b").result()
+        slow = grader.submit(_answer("wait"), "a\\cdot b")
+        assert grader.submit(_answer("e*f"), "a\\cdot b").result(timeout=1.5).verdict == "wrong"
+        assert not slow.done()
+        assert slow.result().verdict == "timeout"
+
+
+def test_any_of_several_golds_is_right(grader: MathGrader) -> None:
+    verdicts = grader.grade([_answer("x+1"), _answer("5")], [["2x", "1+x"], ["4", "6"]])
+    assert [verdict.verdict for verdict in verdicts] == ["correct", "wrong"]
 
 
 def test_the_exact_path_needs_no_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -140,7 +141,7 @@ def test_a_lost_template_is_replaced(pool: WorkerPool, number: int) -> None:
 
 
 def test_processes_lost_again_and_again_are_reported(pool: WorkerPool) -> None:
-    with pytest.raises(WorkerPoolError, match="4 times in one run"):
+    with pytest.raises(WorkerPoolError, match="4 times around one task"):
         pool.run([("kill_template",)])
 
 
@@ -151,18 +152,53 @@ def test_a_task_deaf_to_its_timer_is_ended_by_the_pool(monkeypatch: pytest.Monke
     assert _statuses(results) == ["timeout"] + ["done"] * 10
 
 
-def test_an_interrupted_run_leaves_no_reply_to_the_next(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_arrive_while_others_are_in_work(pool: WorkerPool) -> None:
+    pool.run([("echo", 0)] * 2)
+    slow = pool.submit(("sleep", 0.8))
+    assert [pool.submit(("echo", index)).result(timeout=1.0).value for index in range(5)] == list(range(5))
+    assert not slow.done()
+    assert slow.result().status == "done"
+
+
+def test_a_task_may_have_a_budget_of_its_own(pool: WorkerPool) -> None:
+    started = time.monotonic()
+    assert pool.submit(("sleep", 60), budget=0.2).result().status == "timeout"
+    assert time.monotonic() - started < 0.9
+
+
+def test_a_reply_that_nobody_waits_for_reaches_no_other_task(pool: WorkerPool) -> None:
+    for _ in range(4):
+        pool.submit(("echo", "stale"))
+    assert [result.value for result in pool.run([("echo", 1), ("echo", 2)])] == [1, 2]
+
+
+def test_tasks_from_many_threads(pool: WorkerPool) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        values = threads.map(lambda index: pool.submit(("echo", index)).result().value, range(200))
+        assert list(values) == list(range(200))
+
+
+def test_a_broken_pool_fails_its_tasks_and_starts_again(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     workers, template = _pids(pool)
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("wait")
 
     with monkeypatch.context() as patch:
-        patch.setattr(worker_pool, "wait", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            pool.run([("echo", "stale")] * 4)
+        patch.setattr(worker_pool, "wait", broken)
+        with pytest.raises(WorkerPoolError, match="broke down: ZeroDivisionError: wait"):
+            # The pool's thread sleeps in the real ``wait`` until the first of these.
+            pool.run([("echo", "lost")] * 4)
     assert not any(map(_exists, {*workers, template}))
     assert [result.value for result in pool.run([("echo", 1), ("echo", 2)])] == [1, 2]
+
+
+def test_closing_fails_what_is_not_finished() -> None:
+    with WorkerPool(PERFORM, workers=1, timeout_seconds=30.0) as pool:
+        futures = [pool.submit(("sleep", 60)) for _ in range(3)]
+    for future in futures:
+        with pytest.raises(WorkerPoolError, match="closed before"):
+            future.result()
 
 
 def test_closing_leaves_no_process_and_no_zombie(pool: WorkerPool) -> None:
