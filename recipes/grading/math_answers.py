@@ -30,7 +30,7 @@ MAX_PROSE_CHARACTERS = 20_000
 _PROSE = re.compile(r"[A-Za-z]{2,}")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _CONNECTIVES = re.compile(r"[\s,;.]*(?:\b(?:and|or)\b[\s,;.]*)*")
-_LABEL = re.compile(r"\\text\{ ?\(([A-Z])\)[ .:]*\}(.+)|\(([A-Z])\) ?(.+)")
+_LABEL = re.compile(r"\\text\{ ?\(([A-Z])\)[ .:]*\}(.+)")
 _INTRODUCTION = re.compile(r".*\\text\{[^{}]*(?:\bis\b|\bare\b|\bequals\b|[:=]) ?\}(.+)", re.DOTALL)
 _SENTENCE = re.compile(r"[A-Z][A-Za-z ]*? (?:is|are|equals)(?: equal to)?:? ?([^A-Za-z].*)", re.DOTALL)
 _ALL_TEXT = re.compile(r"\\text\{([^{}]*)\}")
@@ -112,7 +112,7 @@ def readings(answer: str) -> list[Shape]:
             if (found := introduction.fullmatch(text)) and not _PROSE.search(_COMMAND.sub("", found[1])):
                 spellings.append(found[1])
     if label := _LABEL.fullmatch(text):
-        spellings += [label[1] or label[3], label[2] or label[4]]
+        spellings += [label[1], label[2]]
     for spelling in tuple(spellings):
         spellings += [without_thousands(spelling), decimal_comma(spelling) or spelling]
     return [read(spelling) for spelling in dict.fromkeys(spellings)]

@@ -232,7 +232,8 @@ def _matrix(one: Matrix, other: Shape, undecided: Undecided) -> bool | None:
     if isinstance(other, Items):
         return _vector(other, one, undecided)
     if not isinstance(other, Matrix):
-        return undecided(one.text, other.text) if isinstance(other, Leaf) else False
+        library = isinstance(other, Leaf) and tree_of(other.text) is None
+        return undecided(one.text, other.text) if library else False
     if one.determinant != other.determinant or [len(row) for row in one.rows] != [len(row) for row in other.rows]:
         return False
     return _all([_ordered(mine, theirs, undecided) for mine, theirs in zip(one.rows, other.rows, strict=True)])
@@ -302,6 +303,8 @@ def same_leaf(mine: str, gold: str, undecided: Undecided) -> bool | None:
     times = (time_of_day(mine), time_of_day(gold))
     if None not in times:
         return times[0] == times[1]
+    if times != (None, None) and not (_RATIO.fullmatch(mine) or _RATIO.fullmatch(gold)):
+        return False
     my_quantity, their_quantity = quantity(mine), quantity(gold)
     if not units_agree(my_quantity.unit, their_quantity.unit):
         return False

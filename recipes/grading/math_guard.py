@@ -19,6 +19,7 @@ _EXPLOSIVE = re.compile(
     r"|\^\{?\(?[^{}^]{0,40}\^"  # a tower of powers
     r"|\\(?:int|iint|oint|lim|prod|uparrow|underbrace)(?![A-Za-z])"
     r"|\\(?:sum|binom)(?![A-Za-z]).*[0-9]{3}"
+    r"|[\"`?@#~\x00-\x1f]|[-+*/=^_<>]$"  # no formula
 )
 _PROSE = re.compile("[A-Za-z]{4}")
 
@@ -36,7 +37,8 @@ def may_explode(text: str) -> bool:
             return True
     letters = re.sub(r"\\(?:begin|end|text)\{[^{}]*\}|\\[A-Za-z]+", " ", text)
     return (
-        braces != 0
+        depth != 0
+        or braces != 0
         or deepest > MAX_NESTING
         or sum(map(str.isalpha, letters)) > MAX_LETTERS
         or bool(_PROSE.search(letters))

@@ -12,8 +12,8 @@ _DECIMAL = re.compile(
 )
 _THOUSANDS = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:,[0-9]{3})+)(?![0-9])(?!,[0-9])")
 _SPACED_THOUSANDS = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?: [0-9]{3})+)(?![0-9])")
-_DECIMAL_COMMA = re.compile(r"([+-]?[0-9]+),([0-9]+)")
-_PLAIN_MIXED = re.compile(r"(?<![0-9.])([0-9]+) (?:\+ ?)?([0-9]+)/([0-9]+)(?![0-9.])")
+_DECIMAL_COMMA = re.compile(r"([+-]?[0-9]+),([0-9]{2,})|([+-]?0),([0-9])")
+_PLAIN_MIXED = re.compile(r"(?<![0-9./])([0-9]+) ([0-9]+)/([0-9]+)(?![0-9.])")
 
 
 class Decimal(NamedTuple):
@@ -71,9 +71,9 @@ def mixed(text: str) -> str:
 
 
 def decimal_comma(text: str) -> str | None:
-    """``2,74`` as ``2.74``; None for any other text."""
+    """``2,74`` as ``2.74``, ``0,5`` as ``0.5``; None for any other text, ``1,5`` included, which is a list."""
     match = _DECIMAL_COMMA.fullmatch(text)
-    return f"{match[1]}.{match[2]}" if match else None
+    return f"{match[1] or match[3]}.{match[2] or match[4]}" if match else None
 
 
 def number_readings(text: str) -> list[str]:

@@ -216,7 +216,9 @@ def is_name(text: str) -> bool:
     text = text.strip()
     if text in ("e", "i", r"\pi"):
         return False
-    return bool(_NAME.fullmatch(text)) or ("\\text{" in text and not re.search("(?<![_{])[0-9]", text))
+    return bool(_NAME.fullmatch(text)) or (
+        "\\text{" in text and not re.search("[0-9]", re.sub(r"_\{?[0-9]+\}?", "", text))
+    )
 
 
 def _relation(text: str, depth: int) -> Shape | None:

@@ -103,6 +103,7 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 _ONE_LETTER = re.compile(
     r"\\(?:mathrm|mathit|mathbf|mathsf|boldsymbol|bm|mathcal|operatorname\*?|vec)\{\s*(\\?[A-Za-z]|\\[a-z]+)\s*\}"
 )
+_LETTER_UNIT = re.compile(r"(?<=[0-9}), ~;])\\mathrm\{[ ~]*([mgshlLNJWVKC])[ ~]*\}")  # 5\,\mathrm{m}
 _FUNCTION = re.compile(r"\\(?:mathrm|operatorname\*?|text)\{\s*(" + "|".join(_FUNCTIONS) + r")\s*\}")
 _SHORT_STYLE = re.compile(r"\\(?:mathrm|mathbf)\s+([A-Za-z0-9])(?![A-Za-z])")
 _WORDS = re.compile(r"\\" + _WORDY + r"\s*\{")
@@ -199,6 +200,7 @@ def _worded(answer: str) -> str:
     r"""All of ``\mathrm{cm}``, ``\mbox{...}``, ``\textbf{...}`` as ``\text{...}``; single letters lose their style."""
     if "\\" not in answer:
         return answer
+    answer = _LETTER_UNIT.sub(r"\\text{ \1}", answer)
     answer = _FUNCTION.sub(lambda m: "\\" + m[1] + " ", answer)
     answer = _ONE_LETTER.sub(r"\1 ", answer)
     answer = _SHORT_STYLE.sub(r"\1 ", answer)
