@@ -172,8 +172,8 @@ def _mismatch(table: _Table, reference: Any, expected: Any, tolerance: float) ->
             elif isinstance(wanted, dict):
                 if kind != "dict":
                     return f"{where}: found {_described(kind, content)}, expected an object"
-                values = table.keys(content) if len(content) == 2 * len(wanted) else {}
-                if values.keys() != wanted.keys():
+                values = table.keys(content) if len(content) == 2 * len(wanted) else None
+                if values is None or values.keys() != wanted.keys():
                     return f"{where}: found other keys than expected"
                 waiting.extend((values[key], value, f"{where}[{key!r}]") for key, value in wanted.items())
             elif kind != "atom" or not _same_atom(content, wanted, tolerance):

@@ -165,6 +165,11 @@ class GuardedHouse(House):
         return super().perform(operation, target, arguments)
 
 
+def _builtin_exception(names: list[str]) -> type[BaseException]:
+    kinds = (getattr(builtins, name, None) for name in names)
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseException)), Exception)
+
+
 class Peer:
     """One end of the socket ``descriptor``. Not for several threads."""
 
@@ -178,8 +183,8 @@ class Peer:
         """Requests sent so far."""
         self.last_request: tuple[str, tuple[Any, ...]] | None = None
         self.last_answer: Any = None
-        self.exceptions: Callable[[str], type | None] = lambda name: None
-        """This side's exception classes by name, looked at before the builtin ones."""
+        self.exception: Callable[[list[str]], type[BaseException]] = _builtin_exception
+        """This side's class for an exception of the other side, by the names of its class and bases."""
 
     # The caller's side.
 
@@ -207,18 +212,13 @@ class Peer:
                 self.last_answer = decoder.value(message["value"])
                 return self.last_answer
             names, arguments = message["raised"], decoder.value(message["value"])
-            error = self._exception(names, arguments)
+            error = self._error(names, arguments)
         except (Malformed, KeyError, TypeError, ValueError, RecursionError) as malformed:
             raise self._lose(f"the program sent a malformed message: {malformed}") from None
         raise error
 
-    def _exception(self, names: Any, arguments: Any) -> BaseException:
-        for name in names:
-            kind = self.exceptions(name) or getattr(builtins, name, None)
-            if isinstance(kind, type) and issubclass(kind, BaseException):
-                break
-        else:
-            kind = Exception
+    def _error(self, names: Any, arguments: Any) -> BaseException:
+        kind = self.exception([name for name in names if type(name) is str])
         arguments = arguments if type(arguments) is tuple else (arguments,)
         try:
             error = kind(*arguments)

@@ -39,8 +39,7 @@ _SHORT.maxlevel = 4
 
 
 def run(program: Program, arguments: dict[str, Any], result_fd: int, peer_fd: int | None) -> None:
-    """Run ``arguments["setup"]`` and ``arguments["code"]``, call ``check(entry_point)`` where ``arguments["call_check"]``
-    says so, and write the outcome as a JSON object.
+    """Run the arguments' ``setup`` and ``code``, and ``check(entry_point)`` where ``call_check``; write the outcome.
 
     ``{"passed": true}``, or ``{"passed": false, "by": ..., "detail": ..., "line": ..., "call": ..., "found": ...}``
     where ``by`` names who failed: "test" (an assertion, or any error of the test code on what the program gave),
@@ -56,9 +55,10 @@ def run(program: Program, arguments: dict[str, Any], result_fd: int, peer_fd: in
 class _Names(dict):  # type: ignore[type-arg]
     """The builtins of the test code. A name that is missing there is this side's own module, or the program's."""
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: Peer, namespace: dict[str, Any]) -> None:
         super().__init__(vars(builtins))
         self._peer = peer
+        self._namespace = namespace
 
     def __missing__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -85,10 +85,19 @@ class _Names(dict):  # type: ignore[type-arg]
         if kind == "module" and type(value) is str and value.partition(".")[0] in sys.stdlib_module_names:
             return self._module(value)
         if kind == "exception" and type(value) is list:
-            bases = [getattr(builtins, base, None) for base in value if type(base) is str]
-            base = next((base for base in bases if isinstance(base, type) and issubclass(base, BaseException)), None)
-            return type(name, (base or Exception,), {"__module__": "__main__"})
+            return self.exception([base for base in value if type(base) is str])
         return value
+
+    def exception(self, names: list[str]) -> type[BaseException]:
+        """The class for an exception of the program whose own class and bases have these names.
+
+        It is builtin, or the test code's own of that name, or made up here from its first builtin base.
+        """
+        kinds = [self._namespace.get(name) or self.get(name) for name in names]
+        base = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseException)), Exception)
+        if names and base.__name__ != names[0]:
+            base = self[names[0]] = type(names[0], (base,), {"__module__": "__main__"})
+        return base
 
 
 class _TestRun:
@@ -97,9 +106,9 @@ class _TestRun:
     def __init__(self, descriptor: int) -> None:
         self._house = GuardedHouse(self._class)
         self._peer = Peer(descriptor, self._house)
-        self._peer.exceptions = self._exception
-        self._names = _Names(self._peer)
-        self._namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": self._names}
+        self._namespace: dict[str, Any] = {"__name__": "__main__"}
+        self._names = self._namespace["__builtins__"] = _Names(self._peer, self._namespace)
+        self._peer.exception = self._names.exception
 
     def outcome(self, setup: str, code: str, entry_point: str, call_check: bool) -> dict[str, Any]:
         """The verdict as ``run`` writes it. Raises nothing."""
@@ -123,6 +132,7 @@ class _TestRun:
         exec(compile(setup, "<setup>", "exec", dont_inherit=True), self._namespace)
         if entry_point.isidentifier():
             self._namespace[entry_point] = self._names.theirs(entry_point)
+        self._peer.asked = 0
         exec(compile(code, TESTS_FILE, "exec", dont_inherit=True), self._namespace)
         if call_check:
             self._namespace["check"](eval(entry_point, self._namespace))
@@ -131,13 +141,6 @@ class _TestRun:
         kind = self._namespace.get(name)
         if type(kind) is type and kind.__module__ == "__main__" and not issubclass(kind, BaseException):
             return kind
-        return None
-
-    def _exception(self, name: str) -> type | None:
-        for names in (self._namespace, self._names):
-            kind = names.get(name)
-            if isinstance(kind, type) and issubclass(kind, BaseException):
-                return kind
         return None
 
     def _failure(self, error: BaseException) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Encoder:
     """Turns values into nodes. ``nodes[i]`` is number ``first + i``; ``known`` are objects that the reader has already.
 
     ``export`` gives the node for what is no plain data: ``["handle", 3]``, or ``object_node`` for an instance to be
-    copied. An instance of a subclass of a plain type is read by the methods of the plain type, so that none of its own runs.
+    copied. An instance of a subclass of a plain type is read by the methods of the plain type: none of its own runs.
     """
 
     def __init__(self, export: Export = refuse, known: Iterable[Any] = ()) -> None:
