@@ -171,13 +171,7 @@ class Sandbox:
     def receive(self, timeout_seconds: float) -> dict[str, Any]:
         """The reply to the last request. Raises SandboxTimeout or SandboxEnded."""
         deadline = time.monotonic() + timeout_seconds
-        header, _ = self._receive_exactly(framing.HEADER_BYTES, deadline)
-        try:
-            reply = framing.decode(self._receive_exactly(framing.reply_length(header), deadline)[0])
-        except framing.FramingError as error:
-            raise SandboxEnded(f"the sandbox sent what is no reply: {error}") from None
-        if not isinstance(reply, dict):
-            raise SandboxEnded(f"the sandbox sent what is no reply: a {type(reply).__name__}")
+        reply, _ = self._receive(deadline)
         if self._files:
             self._read_files(reply)
         return reply
@@ -218,10 +212,19 @@ class Sandbox:
         self.close()
 
     def _await_ready(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        header, pid = self._receive_exactly(framing.HEADER_BYTES, deadline)
-        framing.decode(self._receive_exactly(framing.reply_length(header), deadline)[0])
+        _, pid = self._receive(time.monotonic() + START_SECONDS)
         self._pidfd = os.pidfd_open(pid)
+
+    def _receive(self, deadline: float) -> tuple[dict[str, Any], int]:
+        """A reply, and the process id of its sender as seen from here."""
+        header, pid = self._receive_exactly(framing.HEADER_BYTES, deadline)
+        try:
+            reply = framing.decode(self._receive_exactly(framing.reply_length(header), deadline)[0])
+        except framing.FramingError as error:
+            raise SandboxEnded(f"the sandbox sent what is no reply: {error}") from None
+        if not isinstance(reply, dict):
+            raise SandboxEnded(f"the sandbox sent what is no reply: a {type(reply).__name__}")
+        return reply, pid
 
     def _send(self, message: dict[str, Any], descriptors: tuple[int, ...]) -> None:
         try:
@@ -332,13 +335,17 @@ pod's securityContext. grading.sandbox=none runs programs without any protection
 def _capabilities() -> tuple[bool, bool]:
     """How sandboxes start here: with a user of their own instead of a user namespace, and with /proc."""
     failures = []
-    for own_user in (True, False) if sandbox_command.privileged() else (False,):
-        for proc in (True, False):
-            try:
-                Sandbox._start(SandboxLimits(), (), None, "bubblewrap", own_user, proc).close()
-                return own_user, proc
-            except (SandboxEnded, SandboxTimeout) as error:
-                failures.append(str(error))
+    try:
+        sandbox_command.bubblewrap()
+        for own_user in (True, False) if sandbox_command.privileged() else (False,):
+            for proc in (True, False):
+                try:
+                    Sandbox._start(SandboxLimits(), (), None, "bubblewrap", own_user, proc).close()
+                    return own_user, proc
+                except (SandboxEnded, SandboxTimeout) as error:
+                    failures.append(str(error))
+    except (SandboxUnavailable, OSError) as error:
+        failures.append(str(error))
     raise SandboxUnavailable("\n".join(["no sandbox can be started here:", *dict.fromkeys(failures), _HELP]))
 
 

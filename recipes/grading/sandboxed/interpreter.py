@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 RECURSION_LIMIT = 50_000
 """LiveCodeBench's."""
 THREAD_STACK_BYTES = 8 << 20
+COMPILE_SECONDS, COMPILE_WALL_SECONDS = 5.0, 20.0
 POLL_SECONDS = 0.02
 MAX_FILES = 20_000
 """Files and directories that a test may keep in its temporary directory: empty ones cost memory too."""
@@ -84,6 +85,8 @@ class Interpreter:
 
     def load(self, source: str, header: bool) -> dict[str, Any]:
         """Compile the program and import the modules that it names; nothing of it runs here."""
+        if (complaint := self._try_compiler(source)) is not None:
+            return {"status": "syntax_error", "detail": complaint}
         try:
             self._program = program.Program(source, header)
         except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
@@ -92,6 +95,22 @@ class Interpreter:
         gc.collect()
         gc.freeze()
         return {"status": "ready"}
+
+    def _try_compiler(self, source: str) -> str | None:
+        """Compile in a fork first: a few nested blocks can take the compiler hours, or crash it."""
+        cpu_before = process_tree.reaped_seconds()
+        child = os.fork()
+        if child == 0:
+            try:
+                program.Program(source, header=False)
+            except BaseException:  # this process finds it once more, and reports it
+                pass
+            finally:
+                os._exit(0)
+        limit, status = self._watch(child, cpu_before + COMPILE_SECONDS, time.monotonic() + COMPILE_WALL_SECONDS)
+        if limit is None and status == 0:
+            return None
+        return f"the compiler met its limit of {limit}" if limit else "the compiler crashed"
 
     def run(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
         """One test: ``descriptors`` are its standard input, output, error and, for a function, its result."""
@@ -144,10 +163,13 @@ class Interpreter:
         sys.setrecursionlimit(RECURSION_LIMIT)
 
     def _watch(self, child: int, cpu_end: float, wall_end: float) -> tuple[str | None, int]:
-        """Wait for the test and end all its processes; returns the limit that it met and its wait status."""
+        """Wait for the test, or the judge's end, and end all its processes; returns the limit and the wait status."""
         poller = select.poll()
         pidfd = os.pidfd_open(child)
         poller.register(pidfd, select.POLLIN)
+        poller.register(
+            self._connection, 0
+        )  # tells when the judge is gone: bwrap may not signal another user's process
         limit = None
         while limit is None:
             patience = min(POLL_SECONDS, wall_end - time.monotonic())
@@ -176,10 +198,11 @@ def _isolate(configuration: dict[str, Any], directory: str) -> None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    _prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL)  # a change of user has taken back bwrap's
     _prctl(_PR_SET_DUMPABLE, 0)  # no test may trace it or look at its memory and descriptors
-    if not configuration["namespaced"]:
-        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    if configuration["namespaced"]:
+        _prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL)  # a change of user has taken back bwrap's
+    else:
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # it has to see the judge's end itself, and end its tests
 
 
 def _prctl(option: int, value: int) -> None:
