@@ -14,9 +14,9 @@ BATCH = 256
 
 
 class Grader(Protocol):
-    """``recipes.grading.math_grader.MathGrader``."""
+    """``recipes.grading.graders.Grader``."""
 
-    def grade(self, responses: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
+    def grade(self, responses: Sequence[str], problems: Sequence[Problem]) -> list[Verdict]:
         """One verdict for each response, same order."""
         ...
 
@@ -32,13 +32,13 @@ def grade_samples(
     Raises:
         KeyError: a sample of a problem that is not among ``problems``.
     """
-    golds = {problem.id: problem.answer for problem in problems}
+    by_id = {problem.id: problem for problem in problems}
     graded: list[Sample] = []
     for start in range(0, len(samples), BATCH):
         some = samples[start : start + BATCH]
-        verdicts = grader.grade([sample.text for sample in some], [golds[sample.problem_id] for sample in some])
+        verdicts = grader.grade([sample.text for sample in some], [by_id[sample.problem_id] for sample in some])
         graded += [
-            replace(sample, verdict=verdict.verdict, extracted=verdict.extracted)
+            replace(sample, verdict=verdict.verdict, extracted=verdict.extracted, first_failure=verdict.first_failure)
             for sample, verdict in zip(some, verdicts, strict=True)
         ]
         if progress is not None:

@@ -28,7 +28,7 @@ from recipes.backends.start import start_frameworks
 from recipes.data.jsonl import read_problems, write_text
 from recipes.data.prompts import encode_prompts
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
-from recipes.grading.math_grader import MathGrader
+from recipes.grading.graders import Grader, GradingOptions, require_graders
 from recipes.records import Problem
 from recipes.rollouts.engine import RolloutEngine
 from recipes.settings.compose import settings_from_command_line, to_yaml
@@ -94,9 +94,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _read_benchmark(settings: Settings) -> list[Problem]:
-    if settings.benchmark.grader != "math":
-        raise ValueError(f"benchmark.grader={settings.benchmark.grader}: expected math, the one grader that there is")
-    return read_problems(settings.benchmark.path)
+    problems = read_problems(settings.benchmark.path)
+    wanted = "answer" if settings.benchmark.grader == "math" else "tests"
+    for problem in problems:
+        found = "answer" if problem.tests is None else "tests"
+        if found != wanted:
+            raise ValueError(
+                f"benchmark.grader={settings.benchmark.grader}: expected {wanted!r} in every row of "
+                f"{settings.benchmark.path}, found {found!r} in the one of problem {problem.id!r}"
+            )
+    require_graders(problems, GradingOptions(**vars(settings.grading)))
+    return problems
 
 
 def _require_room(settings: Settings, longest_prompt: int) -> None:
@@ -177,10 +185,9 @@ def _grade_and_score(settings: Settings, replicas: int, problems: Sequence[Probl
     output, name = Path(settings.evaluation.output), settings.benchmark.name
     folder, ids = output / name, [problem.id for problem in problems]
     samples = merge_parts(folder, replicas, ids)
-    grading = settings.grading
     with (
         _bar(f"{name} avg@{settings.evaluation.n}: grading", len(samples), shown=True) as bar,
-        MathGrader(grading.workers, grading.timeout_seconds, grading.require_thinking) as grader,
+        Grader(GradingOptions(**vars(settings.grading))) as grader,
     ):
         samples = grade_samples(grader, samples, problems, bar.update)
     write_samples(folder / "samples.jsonl", samples)

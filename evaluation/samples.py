@@ -7,12 +7,13 @@ DIR/<benchmark>/.samples.replica_000.jsonl   what one replica sampled, until the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from recipes.data.jsonl import write_jsonl
-from recipes.records import MathVerdict
+from recipes.records import CodeVerdictName, MathVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +33,23 @@ class Sample:
     """The length budget was reached without an end token."""
     seconds: float
     """Wall seconds from the start of its batch until it was complete."""
-    verdict: MathVerdict | None = None
+    verdict: MathVerdict | CodeVerdictName | None = None
     """None: not graded yet."""
     extracted: str | None = None
     """The answer that was compared, None when there was none."""
+    first_failure: Mapping[str, Any] | None = None
+    """Of a program: the first test that failed."""
 
     @property
     def solved(self) -> bool:
-        """The answer is right and the response ended within the budget, as in the training reward.
+        """The answer is right (every test passes) and the response ended within the budget, as in the training reward.
 
         Raises:
             ValueError: the sample is not graded.
         """
         if self.verdict is None:
             raise ValueError(f"sample {self.sample} of {self.problem_id} is not graded")
-        return self.verdict == "correct" and not self.truncated
+        return self.verdict in ("correct", "pass") and not self.truncated
 
 
 class SamplesError(ValueError):

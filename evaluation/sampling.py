@@ -45,7 +45,7 @@ def sample_batches(
     """The ungraded samples of ``batches``.
 
     Args:
-        progress: told how many responses were finished since the last call.
+        progress: told 1 for each finished response.
     """
     for batch in batches:
         generations = engine.generate(
@@ -54,7 +54,7 @@ def sample_batches(
             temperature=settings.temperature,
             top_p=settings.top_p,
             seed=batch.seed,
-            progress=progress,
+            finished=None if progress is None else lambda *_: progress(1),
         )
         for (prompt, sample), generation in zip(batch.requests, generations, strict=True):
             text = generation.tokens if generation.truncated else generation.tokens[:-1]

@@ -163,7 +163,7 @@ class RealModel:
         grpo, end = self.settings.grpo, tokenizer.eos_token_id
         sampling = {"max_new_tokens": grpo.max_response_length, "temperature": grpo.temperature, "top_p": grpo.top_p}
         with tqdm(total=len(prompts), desc="sampling", unit="response") as bar:
-            found = engine.generate(prompts, **sampling, seed=self.settings.run.seed, progress=bar.update)
+            found = engine.generate(prompts, **sampling, seed=self.settings.run.seed, finished=lambda *_: bar.update())
         for generation in found[:2]:
             print(f"- {tokenizer.decode(list(generation.tokens))!r}")
         whole = [one.truncated != (one.tokens[-1] == end) and end not in one.tokens[:-1] for one in found]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from recipes.backends.aligner.nemo_file import require_same_architecture, write_stage_model
@@ -18,7 +19,7 @@ from recipes.data.jsonl import read_problems
 from recipes.data.order import OrderPosition, PromptOrder
 from recipes.data.prompts import EncodedPrompt, encode_prompts
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
-from recipes.grading.math_grader import MathGrader
+from recipes.grading.graders import Grader, GradingOptions, require_graders
 from recipes.rollouts.ledger import Ledger
 from recipes.settings.compose import settings_from_command_line
 from recipes.settings.schema import Settings
@@ -35,7 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     store = CheckpointStore(folder.checkpoints, settings.checkpoint.keep)
     with checked_input("python -m recipes.run_grpo"):
-        _require_grader(settings)
         tokenizer = load_tokenizer(settings.model.tokenizer)
         order = _prompt_order(settings, tokenizer)
         start = store.resume_point(resume=settings.run.resume)
@@ -47,16 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _train(settings, folder, tokenizer, order, store, start)
 
 
-def _require_grader(settings: Settings) -> None:
-    if settings.stage.domain != "math":
-        raise ValueError(
-            f"stage={settings.stage.name} needs the reward of domain {settings.stage.domain}, and there is a grader "
-            "for math alone; choose one of stage=math1 ... math4"
-        )
+def grading_workers(settings: Settings) -> int:
+    """Grader processes of one replica: those of a node, shared out over the replicas that a node holds."""
+    model = settings.model
+    replicas = settings.cluster.devices_per_node // (
+        model.tensor_model_parallel_size * model.pipeline_model_parallel_size
+    )
+    return max(1, settings.grading.workers // max(1, replicas))
 
 
 def _prompt_order(settings: Settings, tokenizer) -> PromptOrder[EncodedPrompt]:
     problems = read_problems(settings.data.train)
+    require_graders(problems, GradingOptions(**vars(settings.grading)))
     prompts = encode_prompts(problems, tokenizer, settings.data.instruction, settings.data.max_prompt_length)
     order = PromptOrder(prompts, settings.run.seed)
     order.steps_per_epoch(settings.grpo.prompts_per_step)
@@ -90,9 +92,8 @@ def _train(
     pad_token = pad_token_of(tokenizer)
     ranks = MegatronRanks()
     folder.record_settings(settings, ranks)
-    with MathGrader(
-        settings.grading.workers, settings.grading.timeout_seconds, settings.grading.require_thinking
-    ) as grader:
+    grading = replace(settings.grading, workers=grading_workers(settings))
+    with Grader(GradingOptions(**vars(grading))) as grader:
         GrpoLoop(
             stage=settings.stage.name,
             settings=settings.grpo,

@@ -1,7 +1,7 @@
 """Problem and demonstration files: one JSON object per line.
 
-A problem row holds ``problem`` and ``answer``, a demonstration row ``response`` as well; ``id`` is optional (a hash of
-the content stands in for it) and every other key is kept as metadata. Reading checks the whole file and reports all
+A problem row holds ``problem`` and ``answer`` (math) or ``tests`` (code), a demonstration row ``response`` as well;
+``id`` is optional (a hash of the content stands in for it) and every other key is kept as metadata. Reading checks the whole file and reports all
 that is wrong with it at once, with file and line numbers, before any long work starts.
 """
 
@@ -39,7 +39,7 @@ def read_problems(path: str | Path) -> list[Problem]:
 
     Raises:
         DataFileError: when the file is missing, empty or not UTF-8, or when any line is not a JSON object, lacks
-            ``problem`` or ``answer``, holds an empty or wrongly typed value, or repeats an id.
+            ``problem``, or both ``answer`` and ``tests``, holds an empty or wrongly typed value, or repeats an id.
     """
     path = Path(path)
     defects: list[str] = []
@@ -98,18 +98,19 @@ def read_demonstrations(path: str | Path) -> list[Demonstration]:
 
 def problem_row(problem: Problem) -> dict[str, Any]:
     """The JSON object of a problem; ``read_problems`` gives the problem back."""
-    return {"id": problem.id, "problem": problem.problem, "answer": problem.answer, **problem.metadata}
+    reference = {"answer": problem.answer} if problem.tests is None else {"tests": problem.tests}
+    return {"id": problem.id, "problem": problem.problem, **reference, **problem.metadata}
 
 
 def demonstration_row(demonstration: Demonstration) -> dict[str, Any]:
     """The JSON object of a demonstration; ``read_demonstrations`` gives the demonstration back."""
     row = problem_row(demonstration.problem)
-    head = {key: row.pop(key) for key in ("id", "problem", "answer")}
+    head = {key: row.pop(key) for key in ("id", "problem", "answer", "tests") if key in row}
     return {**head, "response": demonstration.response, **row}
 
 
 def content_id(problem: str, answer: str) -> str:
-    """The id of a row that names none: 16 hexadecimal digits of the SHA-256 of problem and answer."""
+    """The id of a row that names none: 16 hexadecimal digits of the SHA-256 of problem and answer (or tests' JSON)."""
     return hashlib.sha256(f"{problem}\x1f{answer}".encode()).hexdigest()[:16]
 
 
@@ -163,16 +164,28 @@ def _rows(path: Path, defects: list[str]) -> Iterator[tuple[int, dict[str, Any]]
 def _problem(path: Path, number: int, row: dict[str, Any], also: tuple[str, ...], defects: list[str]) -> Problem | None:
     """The problem of a row, or None after noting what is wrong with it; ``also`` names further required keys."""
     wrong = []
-    for key in ("problem", "answer", *also):
+    tests = row.get("tests")
+    for key in ("problem", *(("answer",) if tests is None else ()), *also):
         wrong += _text_defects(row, key)
+    if tests is not None:
+        wrong += _tests_defects(row)
     if "id" in row:
         wrong += _text_defects(row, "id")
     if wrong:
         defects.extend(f"{path}:{number}: {defect}" for defect in wrong)
         return None
-    metadata = {key: value for key, value in row.items() if key not in ("id", "problem", "answer", *also)}
-    name = row.get("id") or content_id(row["problem"], row["answer"])
-    return Problem(id=name, problem=row["problem"], answer=row["answer"], metadata=metadata)
+    metadata = {key: value for key, value in row.items() if key not in ("id", "problem", "answer", "tests", *also)}
+    answer = row["answer"] if tests is None else ""
+    name = row.get("id") or content_id(row["problem"], answer or json.dumps(tests, sort_keys=True))
+    return Problem(id=name, problem=row["problem"], answer=answer, metadata=metadata, tests=tests)
+
+
+def _tests_defects(row: dict[str, Any]) -> list[str]:
+    if not isinstance(row["tests"], dict):
+        return [f"key 'tests' is a JSON {_type_name(row['tests'])}; expected an object with the key 'kind'"]
+    if row.get("answer"):
+        return ["found both 'answer' and 'tests'; expected one: a math problem has an answer, a code problem tests"]
+    return []
 
 
 def _text_defects(row: dict[str, Any], key: str) -> list[str]:

@@ -19,7 +19,7 @@ class RolloutEngine(Protocol):
         temperature: float,
         top_p: float,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        finished: Callable[[int, Generation], None] | None = None,
     ) -> list[Generation]:
         """One generation for each prompt, same order.
 
@@ -29,6 +29,7 @@ class RolloutEngine(Protocol):
             temperature: 0 is greedy decoding, else tokens are drawn from ``softmax(logits / temperature)``.
             top_p: nucleus mass after the temperature, in (0, 1]; 1 keeps the whole vocabulary.
             seed: same seed, same prompts, same weights: same generations.
-            progress: told how many responses were finished since the last call.
+            finished: told the index of a prompt and its generation as soon as that is complete, on every process that
+                gets the generations.
         """
         ...

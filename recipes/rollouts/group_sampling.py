@@ -45,32 +45,35 @@ def sample_groups(
     temperature: float,
     top_p: float,
     seed: int,
-    progress: Callable[[int], None] | None = None,
+    finished: Callable[[int, Rollout], None] | None = None,
 ) -> list[tuple[Rollout, ...]]:
     """Sample ``rollouts_per_prompt`` responses to every prompt.
 
     Args:
         max_response_length: length budget in tokens; a response without an end token within it is truncated.
-        progress: told how many responses were finished since the last call.
+        finished: told the index of a prompt and one of its rollouts as soon as that is complete, in any order.
 
     Returns:
         One tuple of G rollouts for each prompt, same order.
     """
-    repeated = [prompt.tokens for prompt in prompts for _ in range(rollouts_per_prompt)]
-    generations = engine.generate(
-        repeated,
+    rollouts: dict[int, Rollout] = {}
+
+    def complete(row: int, generation: Generation) -> None:
+        index, sample = divmod(row, rollouts_per_prompt)
+        rollouts[row] = _rollout(prompts[index], sample, generation, tokenizer)
+        if finished is not None:
+            finished(index, rollouts[row])
+
+    engine.generate(
+        [prompt.tokens for prompt in prompts for _ in range(rollouts_per_prompt)],
         max_new_tokens=max_response_length,
         temperature=temperature,
         top_p=top_p,
         seed=seed,
-        progress=progress,
+        finished=complete,
     )
-    groups = []
-    for index, prompt in enumerate(prompts):
-        first = index * rollouts_per_prompt
-        samples = generations[first : first + rollouts_per_prompt]
-        groups.append(tuple(_rollout(prompt, i, generation, tokenizer) for i, generation in enumerate(samples)))
-    return groups
+    starts = range(0, len(prompts) * rollouts_per_prompt, rollouts_per_prompt)
+    return [tuple(rollouts[start + sample] for sample in range(rollouts_per_prompt)) for start in starts]
 
 
 def _rollout(prompt: Prompt, sample: int, generation: Generation, tokenizer: Decoder) -> Rollout:

@@ -1,12 +1,14 @@
 """Strictly on-policy GRPO (AceReason-Nemotron 1.1, §3.2.1), one global batch of prompts at a time:
 
-sample G rollouts for each prompt -> grade them by rule -> advantages within the group -> one update -> log -> save.
+sample G rollouts for each prompt, each graded by rule as soon as it is complete -> advantages within the group -> one
+update -> log -> save.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -93,9 +95,9 @@ class GrpoLoop:
         clock = PhaseClock()
         mine = self.prompts.batch(step, self.settings.prompts_per_step)[self.ranks.replica :: self.ranks.replicas]
         with clock.phase("sample"):
-            rollouts = self.sample(step, mine, bar)
+            rollouts, verdicts = self.sample(step, mine, bar)
         with clock.phase("grade"):
-            groups = self.grade(mine, rollouts)
+            groups = self.grade(mine, rollouts, verdicts)
         with clock.phase("update"):
             batch = policy_batch(
                 groups, self.settings, self.ranks, pad_token=self.pad_token, width_multiple=self.width_multiple
@@ -106,18 +108,26 @@ class GrpoLoop:
             self.ledger.write(step, epoch, self.ranks.replica, groups)
         self.log(step, self.rollout_means(groups, batch), update, clock, bar)
 
-    def sample(self, step: int, prompts: Sequence[EncodedPrompt], bar: tqdm) -> list[tuple[Rollout, ...]]:
-        """G rollouts for each of this replica's prompts, drawn from the current weights."""
-        total, finished, shown = len(prompts) * self.settings.rollouts_per_prompt, 0, 0.0
+    def sample(
+        self, step: int, prompts: Sequence[EncodedPrompt], bar: tqdm
+    ) -> tuple[list[tuple[Rollout, ...]], dict[tuple[int, int], Future[Verdict]]]:
+        """G rollouts for each of this replica's prompts, drawn from the current weights, and their verdicts to come.
 
-        def progress(count: int) -> None:
-            nonlocal finished, shown
-            finished += count
-            if finished == total or time.monotonic() - shown > SECONDS_BETWEEN_REFRESHES:
+        The verdicts, by (prompt, sample), are the replica source's alone.
+        """
+        total, complete, shown = len(prompts) * self.settings.rollouts_per_prompt, 0, 0.0
+        verdicts: dict[tuple[int, int], Future[Verdict]] = {}
+
+        def finished(index: int, rollout: Rollout) -> None:
+            nonlocal complete, shown
+            if self.ranks.is_replica_source:
+                verdicts[index, rollout.sample] = self.grader.submit(rollout.text, prompts[index].problem)
+            complete += 1
+            if complete == total or time.monotonic() - shown > SECONDS_BETWEEN_REFRESHES:
                 shown = time.monotonic()
-                bar.set_description_str(f"{self.stage} sampled {finished}/{total}")
+                bar.set_description_str(f"{self.stage} sampled {complete}/{total}")
 
-        return sample_groups(
+        rollouts = sample_groups(
             self.engine,
             prompts,
             self.tokenizer,
@@ -126,21 +136,22 @@ class GrpoLoop:
             temperature=self.settings.temperature,
             top_p=self.settings.top_p,
             seed=sampling_seed(self.seed, self.stage, step, self.ranks.replica),
-            progress=progress,
+            finished=finished,
         )
+        return rollouts, verdicts
 
-    def grade(self, prompts: Sequence[EncodedPrompt], rollouts: Sequence[tuple[Rollout, ...]]) -> list[Group]:
-        """The rule-based reward of every rollout, computed once in a replica."""
-        verdicts: list[Verdict] | None = None
-        if self.ranks.is_replica_source:
-            verdicts = self.grader.grade(
-                [rollout.text for group in rollouts for rollout in group],
-                [prompt.problem.answer for prompt, group in zip(prompts, rollouts, strict=True) for _ in group],
-            )
-        remaining = iter(self.ranks.broadcast_in_replica(verdicts))
+    def grade(
+        self,
+        prompts: Sequence[EncodedPrompt],
+        rollouts: Sequence[tuple[Rollout, ...]],
+        verdicts: Mapping[tuple[int, int], Future[Verdict]],
+    ) -> list[Group]:
+        """The rule-based reward of every rollout, worked out once in a replica: waits for what is not there yet."""
+        known = {place: verdict.result() for place, verdict in verdicts.items()}
+        shared = self.ranks.broadcast_in_replica(known if self.ranks.is_replica_source else None)
         return [
-            Group(prompt.problem, group, tuple(next(remaining) for _ in group))
-            for prompt, group in zip(prompts, rollouts, strict=True)
+            Group(prompt.problem, group, tuple(shared[index, rollout.sample] for rollout in group))
+            for index, (prompt, group) in enumerate(zip(prompts, rollouts, strict=True))
         ]
 
     def with_reference(self, batch: PolicyBatch) -> PolicyBatch:

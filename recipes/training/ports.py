@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -10,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from recipes.objectives.policy_batch import PolicyBatch
-from recipes.records import Verdict
+from recipes.records import Problem, Verdict
 
 T = TypeVar("T")
 
@@ -85,8 +86,8 @@ class Ranks(Protocol):
 class Grader(Protocol):
     """The rule-based reward."""
 
-    def grade(self, responses: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
-        """One verdict for each response, same order."""
+    def submit(self, response: str, problem: Problem) -> Future[Verdict]:
+        """The verdict to come on one response; other processes work it out."""
         ...
 
 

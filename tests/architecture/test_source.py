@@ -96,6 +96,17 @@ def _patches(module: Module) -> list[tuple[int, str]]:
     return found
 
 
+SANDBOXED = "recipes.grading.sandboxed"
+"""Runs inside the sandbox, in an interpreter that it owns and that ends with the program."""
+SEEN_INSIDE = (
+    "recipes/grading/sandbox",
+    "tests/attacks/",
+    "tests/unit/grading/test_sandbox",
+    "tests/unit/grading/test_code_",
+)
+"""Files that speak of paths inside the sandbox."""
+
+
 def test_patches_stand_in_the_cpu_room() -> None:
     everywhere = {module: _patches(module) for module in modules()}
     assert any(everywhere.values()), "rule finds nothing, not even in recipes/backends/cpu"
@@ -103,7 +114,7 @@ def test_patches_stand_in_the_cpu_room() -> None:
         [
             f"{module.path}:{line} {statement}"
             for module, patches in everywhere.items()
-            if not module.name.startswith("recipes.backends.cpu")
+            if not module.name.startswith(("recipes.backends.cpu", SANDBOXED))
             for line, statement in patches
         ],
         "Only recipes/backends/cpu, which keeps a ledger of them, replaces attributes of imported modules:",
@@ -117,9 +128,10 @@ def test_nothing_names_a_machine_or_a_registry() -> None:
         if path.suffix not in TEXT:
             continue
         read += 1
+        hidden = re.compile("/tmp(?=/)" if str(path).startswith(SEEN_INSIDE) else "(?!)")  # a folder of the sandbox
         for number, line in enumerate((ROOT / path).read_text(encoding="utf-8", errors="replace").splitlines(), 1):
             for pattern in (MACHINE_PATH, PACKAGE_HOST):
-                if pattern.search(line):
+                if pattern.search(hidden.sub("", line)):
                     violations.append(f"{path}:{number} {line.strip()[:100]}")
     assert read > 20, "too few files read: is the list of suffixes still right?"
     report(violations, "No path of a machine and no host of a package registry in a tracked file:")

@@ -67,9 +67,9 @@ class MegatronEngine:
         temperature: float,
         top_p: float,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        finished: Callable[[int, Generation], None] | None = None,
     ) -> list[Generation]:
-        """See ``RolloutEngine.generate``; ``progress`` is told the number of responses finished since the last call."""
+        """See ``RolloutEngine.generate``."""
         limit = self._model.cfg.max_position_embeddings
         longest = max(map(len, prompts))
         if longest + max_new_tokens > limit:
@@ -84,13 +84,15 @@ class MegatronEngine:
         for start in range(0, len(order), self._batch_size):
             chunk = order[start : start + self._batch_size]
             generations = self._decode(
-                [prompts[i] for i in chunk], max_new_tokens, temperature, top_p, generator, device, progress
+                [prompts[i] for i in chunk], max_new_tokens, temperature, top_p, generator, device, chunk, finished
             )
             results.update(zip(chunk, generations, strict=True))
         return [results[i] for i in range(len(prompts))]
 
     @torch.no_grad()
-    def _decode(self, prompts, max_new_tokens, temperature, top_p, generator, device, progress) -> list[Generation]:
+    def _decode(
+        self, prompts, max_new_tokens, temperature, top_p, generator, device, indices, report
+    ) -> list[Generation]:
         started = time.monotonic()
         lengths = torch.tensor([len(p) for p in prompts], device=device)
         total = int(lengths.max()) + max_new_tokens
@@ -115,10 +117,11 @@ class MegatronEngine:
                 for row in finished.nonzero().flatten().tolist():
                     first = int(batch.prompt_lengths[row])
                     response = batch.tokens[row, first : position + 1].tolist()
-                    results[int(batch.rows[row])] = Generation(tuple(response), not bool(ended[row]), seconds)
+                    generation = Generation(tuple(response), not bool(ended[row]), seconds)
+                    results[int(batch.rows[row])] = generation
+                    if report is not None:
+                        report(indices[int(batch.rows[row])], generation)
                 batch.done |= finished
-                if progress is not None:
-                    progress(int(finished.sum()))
             position += 1
             alive = int((~batch.done).sum())
             if alive == 0:

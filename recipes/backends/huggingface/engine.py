@@ -52,7 +52,7 @@ class HfEngine:
         temperature: float,
         top_p: float,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        finished: Callable[[int, Generation], None] | None = None,
     ) -> list[Generation]:
         """See ``RolloutEngine.generate``; torch's global random state is as before afterwards.
 
@@ -72,9 +72,10 @@ class HfEngine:
             torch.manual_seed(seed)
             for start in range(0, len(order), self._batch_size):
                 chunk = order[start : start + self._batch_size]
-                results.update(zip(chunk, self._decode([prompts[i] for i in chunk], config), strict=True))
-                if progress is not None:
-                    progress(len(chunk))
+                for index, generation in zip(chunk, self._decode([prompts[i] for i in chunk], config), strict=True):
+                    results[index] = generation
+                    if finished is not None:
+                        finished(index, generation)
         return [results[i] for i in range(len(prompts))]
 
     def _generation_config(self, max_new_tokens: int, temperature: float, top_p: float) -> GenerationConfig:

@@ -5,6 +5,7 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from recipes.backends.huggingface.engine import HfEngine
+from recipes.records import Generation
 
 VOCABULARY, END, PAD = 40, 3, 0
 PROMPTS = [(5, 6, 7), (8,), (9, 10, 11, 12, 13)]
@@ -94,10 +95,12 @@ def test_padding_rows_of_the_embedding_are_never_drawn(model: Qwen2ForCausalLM) 
     assert largest(VOCABULARY - 8) == VOCABULARY - 9
 
 
-def test_progress_counts_every_response(model: Qwen2ForCausalLM) -> None:
-    done: list[int] = []
-    engine(model, 2).generate(PROMPTS, max_new_tokens=2, temperature=0, top_p=1, seed=1, progress=done.append)
-    assert sum(done) == len(PROMPTS)
+def test_every_response_is_told_as_it_is_finished(model: Qwen2ForCausalLM) -> None:
+    told: dict[int, Generation] = {}
+    found = engine(model, 2).generate(
+        PROMPTS, max_new_tokens=2, temperature=0, top_p=1, seed=1, finished=told.__setitem__
+    )
+    assert [told[index] for index in range(len(PROMPTS))] == found
 
 
 def test_more_than_the_models_positions_is_refused(model: Qwen2ForCausalLM) -> None:

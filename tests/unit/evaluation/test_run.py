@@ -39,7 +39,18 @@ def rows(output: Path, name: str) -> list[dict]:
 def test_samples_scores_and_settings(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(words(folder, tmp_path))
     samples = rows(tmp_path, "tiny_math")
-    keys = ["problem_id", "sample", "seed", "text", "tokens", "truncated", "seconds", "verdict", "extracted"]
+    keys = [
+        "problem_id",
+        "sample",
+        "seed",
+        "text",
+        "tokens",
+        "truncated",
+        "seconds",
+        "verdict",
+        "extracted",
+        "first_failure",
+    ]
     assert [list(row) for row in samples] == [keys] * (ROWS * N)
     assert [row["sample"] for row in samples] == [0, 1] * ROWS
     scores = json.loads((tmp_path / "scores.json").read_text())["tiny_math"]
@@ -67,7 +78,7 @@ def test_the_same_command_draws_the_same_and_other_benchmarks_keep_their_scores(
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("benchmark.grader=code", "benchmark.grader=code: expected math"),
+        ("benchmark.grader=code", "benchmark.grader=code: expected 'tests' in every row of"),
         ("evaluation.max_response_length=9999", "evaluation.max_response_length=9999: with a prompt of"),
         ("evaluation.n=0", "evaluation.n"),
         ("evaluation.tempratur=1", "evaluation.temperature"),

@@ -8,9 +8,19 @@ import pytest
 
 from evaluation.grading import BATCH, grade_samples
 from evaluation.samples import Sample, SamplesError, merge_parts, part_path, read_samples, remove_parts, write_samples
-from recipes.grading.math_grader import MathGrader
+from recipes.grading.graders import Grader, GradingOptions
 from recipes.records import Problem
 
+OPTIONS = GradingOptions(
+    workers=1,
+    timeout_seconds=10.0,
+    require_thinking=True,
+    sandbox="bubblewrap",
+    seconds_per_test=2.0,
+    seconds_per_assert_code=2.0,
+    memory_mb=256,
+    packages=(),
+)
 ONE = Sample("p", 0, 2**62, "é </think> \\boxed{4}", 5, False, 0.5)
 
 
@@ -61,7 +71,7 @@ def test_grading_by_the_reward_of_the_training() -> None:
     samples = [replace(ONE, sample=index, text=text) for index, text in enumerate(texts)]
     samples.append(replace(ONE, problem_id="q", text="</think>\\boxed{9}"))
     done: list[int] = []
-    with MathGrader(1, 10.0, require_thinking=True) as grader:
+    with Grader(OPTIONS) as grader:
         graded = grade_samples(grader, samples, problems, done.append)
     assert [s.verdict for s in graded[:3]] == ["correct", "wrong", "no_answer"]
     assert [s.extracted for s in graded[:3]] == ["4", "5", None]
@@ -71,5 +81,5 @@ def test_grading_by_the_reward_of_the_training() -> None:
 
 
 def test_grading_knows_every_problem() -> None:
-    with MathGrader(1, 10.0, require_thinking=True) as grader, pytest.raises(KeyError, match="p"):
+    with Grader(OPTIONS) as grader, pytest.raises(KeyError, match="p"):
         grade_samples(grader, [ONE], [])

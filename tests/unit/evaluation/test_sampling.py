@@ -37,15 +37,17 @@ class CountingEngine:
         temperature: float,
         top_p: float,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        finished: Callable[[int, Generation], None] | None = None,
     ) -> list[Generation]:
         self.calls.append({"temperature": temperature, "top_p": top_p, "limit": max_new_tokens, "rows": len(prompts)})
-        if progress is not None:
-            progress(len(prompts))
-        return [
+        generations = [
             Generation((seed % 50, 1, 2, 3), True, 0.25) if row % 2 else Generation((seed % 50, row, END), False, 0.125)
             for row in range(len(prompts))
         ]
+        for row, generation in enumerate(generations):
+            if finished is not None:
+                finished(row, generation)
+        return generations
 
 
 class Words:

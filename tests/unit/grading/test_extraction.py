@@ -35,6 +35,17 @@ from recipes.grading.extraction import extract_math_answer, last_boxed, thinking
         (r"</think>\boxed{5} \boxed{ }", None),
         (r"</think>{{{ \boxed{5}", "5"),
         (r"</think>}}} \boxed{5}", "5"),
+        (r"</think>$\boxed{2}$, $\boxed{3}$ and $\boxed{5}$", "2, 3, 5"),
+        (r"</think>\[\boxed{2},\quad \boxed{3}\]", "2, 3"),
+        (r"</think>\boxed{-2} \text{ and } \boxed{1}", "-2, 1"),
+        (r"</think>\boxed{840}, \boxed{840}", "840"),
+        (r"</think>\boxed{1}, so \boxed{2}", "2"),
+        (r"</think>\boxed{1}\boxed{2}", "2"),
+        (r"</think>\boxed{1} \boxed{2}", "2"),
+        ("</think>\\boxed{1},\n\\boxed{2}", "2"),
+        (r"</think>\boxed{1}, then \boxed{2}, \boxed{3}", "2, 3"),
+        (r"</think>\boxed{1}, \boxed{}", None),
+        (r"</think>\boxed{a, \boxed{b}}", "b"),
         (r"</think>boxed{5} \box{6} \mbox{7}", None),
         (r"</think>\boxed{a \box{6} b}", r"a \box{6} b"),
         ("</think>\\boxed{a\nb}", "a\nb"),
@@ -92,11 +103,25 @@ def test_agrees_with_rescanning_from_every_box(text: str) -> None:
 @given(st.text(), st.booleans())
 def test_never_raises(response: str, require_thinking: bool) -> None:
     answer = extract_math_answer(response, require_thinking=require_thinking)
-    assert answer is None or answer in response
+    assert answer is None or all(part in response for part in answer.split(", "))
 
 
 @pytest.mark.parametrize(
-    "unit", ["\\boxed{", "{", "}", "\\", "\\boxed ", " ", "</think>", "\\boxed{}", "\\boxed", "\\boxed{{}", "boxed"]
+    "unit",
+    [
+        "\\boxed{3}, ",
+        "\\boxed{",
+        "{",
+        "}",
+        "\\",
+        "\\boxed ",
+        " ",
+        "</think>",
+        "\\boxed{}",
+        "\\boxed",
+        "\\boxed{{}",
+        "boxed",
+    ],
 )
 def test_takes_linear_time_on_hostile_repetition(unit: str) -> None:
     text = r"</think>\boxed{1}\boxed" + unit * (1_000_000 // len(unit))
