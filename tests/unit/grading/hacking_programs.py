@@ -100,9 +100,8 @@ def f(x):
     frame = sys._getframe()
     while frame:
         for scope in (frame.f_locals, frame.f_globals):
-            for name in ("expected", "outputs", "code", "tests", "results"):
-                if name in scope: return 2
-            if any(isinstance(v, str) and ("assert" in v or "== 2" in v) for v in scope.values()): return 2
+            if "expected" in scope or "outputs" in scope: return 2
+            if any(isinstance(value, str) and "(1)" in value for value in scope.values()): return 2
         frame = frame.f_back
     return 3
 """,
