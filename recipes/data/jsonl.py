@@ -1,8 +1,9 @@
 """Problem and demonstration files: one JSON object per line.
 
-A problem row holds ``problem`` and ``answer`` (math) or ``tests`` (code), a demonstration row ``response`` as well;
-``id`` is optional (a hash of the content stands in for it) and every other key is kept as metadata. Reading checks the whole file and reports all
-that is wrong with it at once, with file and line numbers, before any long work starts.
+A problem row holds ``problem`` and either ``answer`` (math) or ``tests`` (code), a demonstration row ``response`` as
+well; ``id`` is optional (a hash of the content stands in for it) and every other key is kept as metadata. Reading
+checks the whole file and reports all that is wrong with it at once, with file and line numbers, before any long work
+starts.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class CodeGrader:
     ``require_thinking`` of the options is replaced by the argument of that name, which may be None: see
     ``extraction.thinking_required``. Workers start when first needed and end with ``close()``.
 
-    Raises SandboxUnavailable where the sandbox that the options ask for cannot run, ValueError for less than one worker.
+    Raises SandboxUnavailable where the sandbox that the options ask for cannot run, ValueError without a worker.
     """
 
     def __init__(self, workers: int, options: CodeOptions, require_thinking: bool | None) -> None:

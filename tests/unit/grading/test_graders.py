@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from recipes.grading.graders import Grader, GradingOptions, require_graders
+from recipes.grading.sandbox import SandboxUnavailable, require_sandbox
+from recipes.records import Problem
+
+OPTIONS = GradingOptions(
+    workers=2,
+    timeout_seconds=5.0,
+    require_thinking=True,
+    sandbox="bubblewrap",
+    seconds_per_test=2.0,
+    seconds_per_assert_code=2.0,
+    memory_mb=256,
+    packages=(),
+)
+MATH = Problem("m", "?", "4")
+CODE = Problem("c", "?", "", tests={"kind": "stdin", "inputs": ["2\n", "5\n"], "outputs": ["4\n", "10\n"]})
+
+
+def answer(text: str) -> str:
+    return f"<think>hm</think>\n{text}"
+
+
+def program(source: str) -> str:
+    return answer(f"```python\n{source}\n```")
+
+
+def test_each_problem_is_graded_by_its_own_kind() -> None:
+    try:
+        require_sandbox()
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    responses = [program("print(2 * int(input()))"), answer("\\boxed{4}"), program("print(4)"), answer("none")]
+    with Grader(OPTIONS) as grader:
+        verdicts = grader.grade(responses, [CODE, MATH, CODE, CODE])
+    assert [verdict.verdict for verdict in verdicts] == ["pass", "correct", "wrong_answer", "no_code"]
+    assert [verdict.correct for verdict in verdicts] == [True, True, False, False]
+    assert [(verdict.passed, verdict.total) for verdict in verdicts] == [(2, 2), (None, None), (1, 2), (0, 2)]
+    assert verdicts[2].first_failure is not None
+    assert verdicts[2].first_failure["test"] == 1
+
+
+def test_tests_that_cannot_run_are_all_named_at_once() -> None:
+    broken = [Problem(f"p{index}", "?", "", tests={"kind": "stdin"}) for index in range(25)]
+    with pytest.raises(ValueError, match="tests of 25 problems cannot be run") as error:
+        require_graders([MATH, *broken], OPTIONS)
+    assert "problem 'p0': " in str(error.value)
+    assert "and 5 more" in str(error.value)
+
+
+def test_math_alone_needs_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unavailable(_: str) -> None:
+        raise SandboxUnavailable("no sandbox here")
+
+    monkeypatch.setattr("recipes.grading.graders.require_sandbox", unavailable)
+    require_graders([MATH], OPTIONS)
+    with pytest.raises(SandboxUnavailable, match="no sandbox here"):
+        require_graders([MATH, CODE], OPTIONS)
