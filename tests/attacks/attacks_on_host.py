@@ -24,14 +24,16 @@ refused(*(lambda path=path: open(path).read() for path in ADDRESS[3:]))
     escape(
         "any file with the secret",
         """
+import re
 for top, _, names in os.walk('/'):
-    if top.startswith(('/proc', '/dev', '/lib')) or 'python3' in top: continue
+    if top.startswith(('/proc', '/dev', '/lib', '/usr/lib')): continue
     for name in names:
         with open(os.path.join(top, name), errors='replace') as file:
-            if 'SECRET' in (text := file.read()): print(text)
+            print(*re.findall('SECRET-OF-THE-JUDGE-[0-9a-f]{16}', file.read()))
 print('held')
 """,
         1,
+        cpu_seconds=5.0,
     ),
     escape(
         "packages of the host",
