@@ -31,7 +31,7 @@ Undecided = Callable[[str, str], "bool | None"]
 
 _FLIPPED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le", "=": "=", r"\ne": r"\ne"}
 _INFINITY = re.compile(r"([+-]?)\\infty")
-_BASED = re.compile(r"\(?([0-9A-Fa-f]+)\)?_(?:\{?([0-9]{1,2})\}?|\{?\\text\{[^{}]*\}\}?)")
+_BASED = re.compile(r"\(?(-?[0-9A-Fa-f]+)\)?_(?:\{?([0-9]{1,2})\}?|\{?\\text\{[^{}]*\}\}?)")
 _RATIO = re.compile(r"([0-9]+):([0-9]+)")
 
 
@@ -358,7 +358,7 @@ def _notated(mine: str, gold: str) -> bool | None:
         return based[0].groups() == based[1].groups()  # type: ignore[union-attr]
     if any(based):
         digits, plain = (based[0][1], gold) if based[0] else (based[1][1], mine)  # type: ignore[index]
-        return digits.lstrip("0") == plain.lstrip("0") if plain.isalnum() else None
+        return re.sub("^(-?)0+", r"\1", digits) == re.sub("^(-?)0+", r"\1", plain)
     return None
 
 

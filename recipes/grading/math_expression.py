@@ -115,7 +115,7 @@ class _Parser:
     def juxtaposed(self, left: Node) -> Node:
         """``left`` times the next factor, or a mixed number; never two bare numbers side by side."""
         opens_fraction = self.next == r"\frac"
-        bare = bool(_NUMBER.fullmatch(self.next))
+        bare = bool(_NUMBER.fullmatch(self.next)) and self.tokens[self.position - 1] != ")"
         right = self.power()
         last = left.operands[1] if left.kind == "multiply" else left
         if bare and last.kind != "power":  # type: ignore[union-attr]

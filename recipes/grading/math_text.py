@@ -48,10 +48,10 @@ _WORDY = (
     r"|operatorname\*?)"
 )
 _FUNCTIONS = [
-    "arcsin", "arccos", "arctan", "arccot", "arcsec", "arccsc", "sinh", "cosh", "tanh", "coth", "sin",
-    "cos", "tan", "cot", "sec", "csc", "log", "ln", "lg", "exp", "gcd", "lcm", "max", "min", "det", "deg",
-    "mod", "sgn",
+    "arcsin", "arccos", "arctan", "arccot", "arcsec", "arccsc", "sinh", "cosh", "tanh", "coth", "sin", "cos", "tan",
+    "cot", "csc", "log", "ln", "lg", "exp", "gcd", "lcm",
 ]  # fmt: skip
+"""Names that are no words or units; "sec", "min" and "deg" are."""
 
 _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
@@ -104,7 +104,9 @@ _ONE_LETTER = re.compile(
     r"\\(?:mathrm|mathit|mathbf|mathsf|boldsymbol|bm|mathcal|operatorname\*?|vec)\{\s*(\\?[A-Za-z]|\\[a-z]+)\s*\}"
 )
 _LETTER_UNIT = re.compile(r"(?<=[0-9}), ~;])\\mathrm\{[ ~]*([mgshlLNJWVKC])[ ~]*\}")  # 5\,\mathrm{m}
-_FUNCTION = re.compile(r"\\(?:mathrm|operatorname\*?|text)\{\s*(" + "|".join(_FUNCTIONS) + r")\s*\}")
+_FUNCTION = re.compile(
+    r"\\(?:mathrm|text)\{\s*(" + "|".join(_FUNCTIONS) + r")\s*\}|\\operatorname\*?\{\s*([a-z]+)\s*\}"
+)
 _SHORT_STYLE = re.compile(r"\\(?:mathrm|mathbf)\s+([A-Za-z0-9])(?![A-Za-z])")
 _WORDS = re.compile(r"\\" + _WORDY + r"\s*\{")
 _BLACKBOARD = re.compile(r"\\(?:mathbb|Bbb)\s*(?:\{\s*([RZNQC])\s*\}|([RZNQC])(?![A-Za-z]))")
@@ -201,7 +203,7 @@ def _worded(answer: str) -> str:
     if "\\" not in answer:
         return answer
     answer = _LETTER_UNIT.sub(r"\\text{ \1}", answer)
-    answer = _FUNCTION.sub(lambda m: "\\" + m[1] + " ", answer)
+    answer = _FUNCTION.sub(lambda m: "\\" + (m[1] or m[2]) + " ", answer)
     answer = _ONE_LETTER.sub(r"\1 ", answer)
     answer = _SHORT_STYLE.sub(r"\1 ", answer)
     answer = _BLACKBOARD.sub(lambda m: rf"\text{{{m[1] or m[2]}{m[1] or m[2]}}}", answer)
