@@ -127,7 +127,8 @@ class _Table:
             (number,) = reference
             if type(number) is not int or number < 0:
                 raise ValueError
-            tag, content, *_ = (*self._nodes[number], None)
+            node: list[Any] = [*self._nodes[number], None]
+            tag, content = node[:2]
             if tag == "same":
                 reference = content
             elif tag == "int":

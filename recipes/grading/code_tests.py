@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from recipes.grading.code_comparison import output_mismatch, result_mismatch, shown
@@ -68,7 +69,7 @@ def grade_program(code: str, tests: CodeTests, options: CodeOptions) -> CodeVerd
     except (SandboxEnded, SandboxTimeout) as error:
         failure = failure or _failure(index, _Outcome("sandbox_error", str(error)), tests)
         failure |= {"verdict": "sandbox_error"}
-    verdict = "pass" if failure is None else failure["verdict"]
+    verdict: CodeVerdictName = "pass" if failure is None else failure["verdict"]
     return CodeVerdict(failure is None, passed, tests.total, verdict, failure, time.perf_counter() - started)
 
 
@@ -158,9 +159,8 @@ def _asserted(code: str, tests: AssertTests, limits: SandboxLimits, options: Cod
     seconds = tests.time_limit_s or options.assert_time_limit_s
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        start = {"packages": options.packages, "mode": options.sandbox}
-        program = Sandbox.start(limits, peer=theirs.fileno(), **start)
-        with program, Sandbox.start(SandboxLimits(), peer=ours.fileno(), **start) as tester:
+        start = partial(Sandbox.start, packages=options.packages, mode=options.sandbox)
+        with start(limits, peer=theirs.fileno()) as program, start(SandboxLimits(), peer=ours.fileno()) as tester:
             refused = _load(program, f"{tests.setup}\n{code}" if tests.setup else code, tests.header)
             if refused is not None:
                 return refused
@@ -200,10 +200,10 @@ def _verdict_of_asserts(program: dict[str, Any] | None, tester: dict[str, Any]) 
         outcome = json.loads(tester["result"])
         passed, by, detail = outcome["passed"], outcome.get("by"), str(outcome.get("detail", ""))
     except (ValueError, TypeError, KeyError):
-        ended = _ended(tester) or _Outcome("wrong_answer", "exited")
-        if ended.verdict == "runtime_error":
-            return _Outcome("wrong_answer", f"the test code ended on what the program gave: {ended.detail}")
-        return ended
+        broken = _ended(tester) or _Outcome("runtime_error", "exit code 0")
+        if broken.verdict == "runtime_error":
+            return _Outcome("wrong_answer", f"the test code ended on what the program gave: {broken.detail}")
+        return broken
     if passed is True and tester["limit"] is None and tester["exit"] == 0:
         return _Outcome("pass")
     if by == "tests":

@@ -38,6 +38,9 @@ LEETCODE_EXPLAINED = {"126": "needs the package sortedcontainers, which LeetCode
 
 MBPP_EXPLAINED: dict[str, str] = {}
 
+SLOW_TASKS = {"HumanEval/15", "HumanEval/36", "HumanEval/59"}
+"""Their reference outputs alone take seconds: 147 MB of digits, naive factorisation. Full runs only."""
+
 EVALPLUS_EXPLAINED = {
     "humaneval_llama3-8b-base HumanEval/31 plus": "4 s for is_prime(123456791): EvalPlus allows a call one second, "
     "or four times the reference's; here the limit holds for the whole test code",
@@ -239,7 +242,7 @@ def test_evalplus_verdicts_agree() -> None:
     cases = list(_evalplus_cases())
     assert len(cases) == 2 * 328
     if not FULL:
-        cases = cases[::11]
+        cases = [case for case in cases if case[2]["task_id"] not in SLOW_TASKS][::17]
     needed = {(name.split()[2], row["task_id"]): row for name, _, row, _ in cases}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         tests = dict(zip(needed, pool.map(lambda key: _evalplus_tests(needed[key], key[0]), needed), strict=True))

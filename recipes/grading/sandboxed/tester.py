@@ -52,7 +52,7 @@ def run(program: Program, arguments: dict[str, Any], result_fd: int, peer_fd: in
     os.write(result_fd, json.dumps(outcome).encode("ascii"))
 
 
-class _Names(dict):  # type: ignore[type-arg]
+class _Names(dict):
     """The builtins of the test code. A name that is missing there is this side's own module, or the program's."""
 
     def __init__(self, peer: Peer, namespace: dict[str, Any]) -> None:

@@ -19,15 +19,17 @@ import binascii
 import builtins
 import itertools
 import sys
-from _collections import OrderedDict, defaultdict, deque  # the package takes as long to import as a test takes
 
 TYPE_CHECKING = False  # typing's own takes longer to import than everything here
 if TYPE_CHECKING:
+    from collections import OrderedDict, defaultdict, deque
     from collections.abc import Callable, Iterable
     from typing import Any
 
     Node = list[Any]
     Export = Callable[["Encoder", Any], Node]
+else:
+    from _collections import OrderedDict, defaultdict, deque  # the package takes as long to import as a test to run
 
 MAX_ITEMS = 1_000_000
 """An iterator is read up to here: a generator without end is no value."""
@@ -113,8 +115,8 @@ class Encoder:
         rare = _RARE.get(kind.__name__)
         if rare is not None and kind is _its_class(kind.__name__):
             return rare(self, value)
-        if kind is type and getattr(builtins, value.__name__, None) is value:
-            return ["builtin", value.__name__]
+        if kind is type and getattr(builtins, type.__getattribute__(value, "__name__"), None) is value:
+            return ["builtin", type.__getattribute__(value, "__name__")]
         if kind.__module__ in ("builtins", "itertools") and (kind in _VIEWS or hasattr(kind, "__next__")):
             items = list(itertools.islice(value, MAX_ITEMS + 1))
             if len(items) > MAX_ITEMS:
@@ -382,8 +384,7 @@ class Decoder:
                 object.__setattr__(target, name, value)
 
 
-_CONTAINERS: dict[str, type] = {"list": list, "bytearray": bytearray, "set": set, "deque": deque} | {
-    tag: dict for tag in _HASHING - {"set"}
-}
+_CONTAINERS: dict[str, type] = dict.fromkeys(_HASHING, dict)
+_CONTAINERS.update(list=list, bytearray=bytearray, set=set, deque=deque)
 MAY_CHANGE = frozenset(_CONTAINERS) | {"object"}
 """The tags of nodes whose objects a call may change."""
