@@ -26,7 +26,7 @@ refused(*(lambda path=path: open(path).read() for path in ADDRESS[3:]))
         """
 import re
 for top, _, names in os.walk('/'):
-    if top.startswith(('/proc', '/dev', '/lib', '/usr/lib')): continue
+    if top.startswith(('/proc', '/dev', '/lib', '/usr/lib', os.path.dirname(os.__file__))): continue
     for name in names:
         with open(os.path.join(top, name), errors='replace') as file:
             print(*re.findall('SECRET-OF-THE-JUDGE-[0-9a-f]{16}', file.read()))
