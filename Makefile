@@ -19,10 +19,10 @@ INSTALL := $(PIP) install --no-deps --no-compile --progress-bar off
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 QUIET_CPU := $(OFFLINE) OMP_NUM_THREADS=1
 
-.PHONY: help setup demo test real-model bench lint format types lock clean
+.PHONY: help setup demo test real-model bench bench-grading lint format types lock clean
 
 help:  ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	echo '  Variables: PYTHON=python3.12 (interpreter of .venv), OVERRIDES="key=value ..." (demo, real-model, bench), ARGS="..." (test)'
 
 setup: $(STAMP)  ## Make .venv from the lock (every other target does it too)
@@ -48,6 +48,9 @@ bench: $(STAMP)  ## Speed of GRPO steps on the tiny model with random weights (O
 	keys = ("seconds_sample", "seconds_grade", "seconds_update", "tokens_per_second")
 	print(*(f"  {key:<18}{statistics.median(row[key] for row in rows):10.3f}" for key in keys), sep="\n")
 	EOF
+
+bench-grading: $(STAMP)  ## Speed of the math and code graders, beside math-verify alone and a process per sample
+	@$(QUIET_CPU) $(RUN) -m tests.bench.grading $(ARGS)
 
 lint: $(STAMP)  ## ruff: rules and formatting
 	@$(RUN) -m ruff check .
