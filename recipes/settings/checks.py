@@ -217,5 +217,5 @@ def _needed(settings: Settings, command: str) -> Iterator[SettingsProblem]:
             "logging.mlflow_tracking_uri",
             "null",
             "an address, because logging.mlflow_experiment is set",
-            "logging.mlflow_tracking_uri=file:runs/mlflow",
+            "logging.mlflow_tracking_uri=http://HOST:5000",
         )
