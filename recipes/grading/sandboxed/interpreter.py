@@ -59,6 +59,9 @@ def main(directory: str) -> NoReturn:
             framing.send_reply(connection, reply)
     except (EOFError, BrokenPipeError, ConnectionResetError):  # the judge closed the sandbox, or is gone
         pass
+    if os.getpid() != 1:  # a judge that was killed cannot remove it
+        _empty(directory)
+        os.rmdir(directory)
     os._exit(0)
 
 
