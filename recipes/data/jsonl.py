@@ -106,7 +106,7 @@ def problem_row(problem: Problem) -> dict[str, Any]:
 def demonstration_row(demonstration: Demonstration) -> dict[str, Any]:
     """The JSON object of a demonstration; ``read_demonstrations`` gives the demonstration back."""
     row = problem_row(demonstration.problem)
-    head = {key: row.pop(key) for key in ("id", "problem", "answer", "tests") if key in row}
+    head: dict[str, Any] = {key: row.pop(key) for key in ("id", "problem", "answer", "tests") if key in row}
     return {**head, "response": demonstration.response, **row}
 
 

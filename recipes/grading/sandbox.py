@@ -132,7 +132,7 @@ class Sandbox:
         with theirs, _stack(STACK_BYTES):
             process = subprocess.Popen(
                 command,
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 env=variables,

@@ -209,7 +209,8 @@ def _isolate(configuration: dict[str, Any], directory: str) -> None:
 
 
 def _prctl(option: int, value: int) -> None:
-    function = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
+    this_program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+    function = _ctypes.dlsym(this_program, "prctl")
     if _ctypes.call_function(function, (option, value, 0, 0, 0)) != 0:
         raise OSError(f"prctl({option}, {value}) failed")
 
