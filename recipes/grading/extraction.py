@@ -3,6 +3,7 @@ r"""From a response to the text of its final answer: the last ``\boxed{...}`` af
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import NamedTuple
 
 THINKING_START, THINKING_END = "<think>", "</think>"
@@ -57,7 +58,7 @@ def last_boxed(text: str) -> str | None:
     contents = [boxes[-1].content(text)]
     for earlier, later in zip(boxes[-2::-1], boxes[:0:-1], strict=True):
         between = text[earlier.end + 1 : later.mark]
-        if len(between) > _LONGEST_JOINT or not _JOINT.fullmatch(between) or len(contents) >= _MOST_JOINED:
+        if len(between) > _LONGEST_JOINT or not _JOINT.fullmatch(between):
             break
         contents.append(earlier.content(text))
     if not contents[0]:
@@ -77,12 +78,12 @@ class _Box(NamedTuple):
 
 
 def _boxes(text: str) -> list[_Box]:
-    """All complete boxes up to the one that opens last, in the order of their opening, without those around others."""
+    """The last complete boxes, in the order of their opening, without those around others."""
     first = min((at for at in (text.find("boxed"), text.find("fbox")) if at >= 0), default=-1)
     if first < 0:
         return []
     open_groups: list[tuple[int, int]] = []  # mark and content of each open group; -1 for a group that is no box
-    boxes: list[_Box] = []
+    boxes: deque[_Box] = deque(maxlen=_MOST_JOINED)  # a response may hold a hundred thousand
     for mark in _MARKS.finditer(text, max(0, first - 2)):
         token = mark.group()
         if token == "}":
@@ -93,7 +94,7 @@ def _boxes(text: str) -> list[_Box]:
             open_groups.append((-1, -1))
         elif mark["box"]:
             open_groups.append((mark.start(), mark.end()))
-    return boxes
+    return list(boxes)
 
 
 def extract_math_answer(response: str, *, require_thinking: bool = True) -> str | None:

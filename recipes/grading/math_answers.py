@@ -34,8 +34,8 @@ _LABEL = re.compile(r"\\text\{ ?\(([A-Z])\)[ .:]*\}(.+)")
 _INTRODUCTION = re.compile(r".*\\text\{[^{}]*(?:\bis\b|\bare\b|\bequals\b|[:=]) ?\}(.+)", re.DOTALL)
 _SENTENCE = re.compile(r"[A-Z][A-Za-z ]*? (?:is|are|equals)(?: equal to)?:? ?([^A-Za-z].*)", re.DOTALL)
 _ALL_TEXT = re.compile(r"\\text\{([^{}]*)\}")
-_FINAL_ANSWER = re.compile(r"\banswer(?: is|:)\s*:?\s*((?:[^.\n]|\.(?=\S))+)", re.IGNORECASE)
-_DENIAL = re.compile(r"\b(?:not|no|never|cannot|isn't|aren't)\b", re.IGNORECASE)
+_FINAL_ANSWER = re.compile(r"([^.\n]{0,80})\banswer(?: is|:)\s*:?\s*((?:[^.\n]|\.(?=\S))+)", re.IGNORECASE)
+_DENIAL = re.compile(r"\b(?:not|no|never|cannot|isn't|aren't|don't|doesn't)\b", re.IGNORECASE)
 
 
 def decide_exactly(extracted: str, gold: str | Sequence[str]) -> bool | None:
@@ -125,8 +125,8 @@ def _essence(answer: str) -> str:
     around = without_segments(answer)
     if not around.strip(" .,;:!?*\n"):
         return answer
-    if not _DENIAL.search(around) and (stated := _FINAL_ANSWER.findall(answer)):
-        return _essence(stated[-1].strip())
+    if (stated := _FINAL_ANSWER.findall(answer)) and not any(map(_DENIAL.search, stated[-1])):
+        return _essence(stated[-1][1].strip())
     segments = math_segments(answer)
     if segments and _CONNECTIVES.fullmatch(around):
         return ", ".join(segments)
@@ -154,7 +154,7 @@ def _by_library(mine: str, gold: str) -> bool:
 @lru_cache(maxsize=1)
 def _math_verify() -> Callable[[str, str], bool]:
     from math_verify import LatexExtractionConfig, parse, verify
-    from sympy import Basic, Expr, MatrixBase
+    from sympy import Basic, Expr, MatrixBase  # type: ignore[import-untyped]
 
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its time limits are off, as they must be
     targets = (LatexExtractionConfig(boxed_match_priority=0),)

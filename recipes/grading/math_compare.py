@@ -232,8 +232,7 @@ def _matrix(one: Matrix, other: Shape, undecided: Undecided) -> bool | None:
     if isinstance(other, Items):
         return _vector(other, one, undecided)
     if not isinstance(other, Matrix):
-        library = isinstance(other, Leaf) and tree_of(other.text) is None
-        return undecided(one.text, other.text) if library else False
+        return undecided(one.text, other.text) if isinstance(other, Leaf) and tree_of(other.text) is None else False
     if one.determinant != other.determinant or [len(row) for row in one.rows] != [len(row) for row in other.rows]:
         return False
     return _all([_ordered(mine, theirs, undecided) for mine, theirs in zip(one.rows, other.rows, strict=True)])
@@ -278,22 +277,18 @@ def _symbols_of(text: str) -> bool:
     return tree is None or bool(symbols(tree))
 
 
-@lru_cache(maxsize=4096)
 def tree_of(text: str) -> Node | None:
     """The expression tree of a normalised text, None when it is none."""
-    try:
-        return parse_expression(text)
-    except NotAnExpression:
-        return None
+    return _parsed(text)[0]
 
 
-@lru_cache(maxsize=4096)
-def _ambiguous(text: str) -> bool:
+@lru_cache(maxsize=512)
+def _parsed(text: str) -> tuple[Node | None, bool]:
+    """The tree, and whether there is none because the text could be read in two ways."""
     try:
-        parse_expression(text)
+        return parse_expression(text), False
     except NotAnExpression as error:
-        return isinstance(error, Ambiguous)
-    return False
+        return None, isinstance(error, Ambiguous)
 
 
 def same_leaf(mine: str, gold: str, undecided: Undecided) -> bool | None:
@@ -368,7 +363,7 @@ def _same_number(mine: str, gold: str, undecided: Undecided) -> bool | None:
         return same_decimal(my_decimal, their_decimal)
     one, other = tree_of(mine), tree_of(gold)
     if one is None or other is None:
-        return False if _ambiguous(mine) or _ambiguous(gold) else undecided(mine, gold)
+        return False if _parsed(mine)[1] or _parsed(gold)[1] else undecided(mine, gold)
     verdict = same_value(one, other)
     if verdict is False:
         return any(

@@ -297,7 +297,7 @@ class _Parser:
         if self.next != "{":
             return self.take()
         self.take()
-        parts = []
+        parts: list[str] = []
         while self.next != "}":
             if self.next == "{" or len(parts) > 12:
                 raise NotAnExpression("a long subscript")

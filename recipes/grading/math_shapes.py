@@ -93,7 +93,10 @@ def tokens(text: str) -> list[str]:
 
 def split_top(text: str, separators: set[str]) -> tuple[list[str], list[str]]:
     """The parts between separators outside all brackets, and the separators. Unbalanced brackets split nothing."""
-    parts, found, current, depth = [], [], [], 0
+    parts: list[str] = []
+    found: list[str] = []
+    current: list[str] = []
+    depth = 0
     for token in tokens(text):
         if _OPENING.match(token):
             depth += 1
@@ -266,8 +269,8 @@ def _value(text: str, depth: int) -> Shape:
         if shape is None:
             return Leaf(text)
         if len(shape.items) == 1:
-            (inner,) = shape.items
-            return inner if brackets == "()" and not isinstance(inner, (Relation, Leaf)) else Leaf(text)
+            (only,) = shape.items
+            return only if brackets == "()" and not isinstance(only, (Relation, Leaf)) else Leaf(text)
         return shape
     return Leaf(text)
 

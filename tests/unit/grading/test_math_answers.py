@@ -164,6 +164,7 @@ DIFFERENT = [
     (r"\text{neve}", r"\text{even}"),
     ("AZYUK2A", "2"),
     ("The answer is not 5", "5"),
+    ("I do not think that the answer is 5", "5"),
     ("no idea", "5"),
     (r"\frac{", "5"),
     ("}{", "5"),
