@@ -89,13 +89,13 @@ def _any(verdicts: Iterable[bool | None]) -> bool | None:
 
 
 def _decide(extracted: str, gold: str, undecided: Undecided) -> bool | None:
-    mine, theirs = (_essence(answer.strip()) for answer in (extracted[:MAX_PROSE_CHARACTERS], gold))
+    mine, theirs = _essence(extracted), _essence(gold)
     if not mine or not theirs:
         return False
     if mine == theirs:
         return True
-    if max(len(mine), len(theirs)) > MAX_ANSWER_CHARACTERS or len(extracted) > MAX_PROSE_CHARACTERS:
-        return extracted.strip() == gold.strip()
+    if max(len(mine), len(theirs)) > MAX_ANSWER_CHARACTERS:
+        return False
     my_readings, their_readings = readings(mine), readings(theirs)
     return _any(same_shape(one, other, undecided) for one in my_readings for other in their_readings)
 
@@ -120,12 +120,15 @@ def readings(answer: str) -> list[Shape]:
 
 def _essence(answer: str) -> str:
     r"""The answer within an answer: the content of ``\boxed{}``, the mathematics of a sentence."""
+    answer = answer.strip()
+    if len(answer) > MAX_PROSE_CHARACTERS:
+        return answer
     if "boxed" in answer and (boxed := last_boxed(answer)):
         return boxed
     around = without_segments(answer)
     if not around.strip(" .,;:!?*\n"):
         return answer
-    if (stated := _FINAL_ANSWER.findall(answer)) and not any(map(_DENIAL.search, stated[-1])):
+    if "nswer" in answer and (stated := _FINAL_ANSWER.findall(answer)) and not any(map(_DENIAL.search, stated[-1])):
         return _essence(stated[-1][1].strip())
     segments = math_segments(answer)
     if segments and _CONNECTIVES.fullmatch(around):
