@@ -36,8 +36,6 @@ Task = tuple[str, str, dict[str, Any]]
 
 LEETCODE_EXPLAINED = {"126": "needs the package sortedcontainers, which LeetCode provides and this environment lacks"}
 
-MBPP_EXPLAINED: dict[str, str] = {}
-
 SLOW_TASKS = {"HumanEval/15", "HumanEval/36", "HumanEval/59"}
 """Their reference outputs alone take seconds: 147 MB of digits, naive factorisation. Full runs only."""
 
@@ -125,14 +123,11 @@ def test_leetcode_reference_solutions_pass() -> None:
     assert _failures(_grade(_sampled(tasks, 50))).keys() <= LEETCODE_EXPLAINED.keys()
 
 
-def _called(test: str) -> str:
-    """The function that an assert of MBPP is about: the first that it calls and that is no builtin of its line."""
-    names = [
-        node.func.id
-        for node in ast.walk(ast.parse(test))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    ]
-    return next((name for name in names if name not in {"set", "sorted", "tuple", "list", "round", "len", "abs"}), "")
+def _called(test: str, program: str) -> str:
+    """The function that an assert of MBPP is about: the first that it calls and that the program defines."""
+    defined = {node.name for node in ast.parse(program).body if isinstance(node, ast.FunctionDef)}
+    calls = (node.func for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Call))
+    return next(call.id for call in calls if isinstance(call, ast.Name) and call.id in defined)
 
 
 def test_mbpp_reference_solutions_pass() -> None:
@@ -143,13 +138,14 @@ def test_mbpp_reference_solutions_pass() -> None:
             {
                 "kind": "assert",
                 "code": "\n".join([row["test_setup_code"], *row["test_list"]]),
-                "entry_point": _called(row["test_list"][0]),
+                "entry_point": _called(row["test_list"][0], row["code"]),
+                "time_limit_s": 60,  # task 123 takes about 8 s of an idle core
             },
         )
         for row in _rows("mbpp.jsonl")
     ]
     assert len(tasks) == 974
-    assert _failures(_grade(_sampled(tasks, 80))).keys() <= MBPP_EXPLAINED.keys()
+    assert _failures(_grade(_sampled(tasks, 80))) == {}
 
 
 _DRIVER = """
