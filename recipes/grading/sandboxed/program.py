@@ -106,7 +106,7 @@ def _fresh_streams() -> None:
         (1, "stdout", "w", "surrogateescape"),
         (2, "stderr", "w", "backslashreplace"),
     ):
-        stream: io.TextIOWrapper = io.open(descriptor, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115, UP020
+        stream: Any = io.open(descriptor, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115, UP020
         stream.reconfigure(line_buffering=name == "stderr")
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
