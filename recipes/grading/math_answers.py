@@ -157,7 +157,7 @@ def _by_library(mine: str, gold: str) -> bool:
 @lru_cache(maxsize=1)
 def _math_verify() -> Callable[[str, str], bool]:
     from math_verify import LatexExtractionConfig, parse, verify
-    from sympy import Basic, Expr, MatrixBase  # type: ignore[import-untyped]
+    from sympy import Basic, Expr, MatrixBase
 
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its time limits are off, as they must be
     targets = (LatexExtractionConfig(boxed_match_priority=0),)

@@ -246,7 +246,7 @@ class Approximation:
 
 @lru_cache(maxsize=4)
 def _context(digits: int) -> Any:  # mpmath has no types
-    from mpmath.ctx_mp import MPContext  # type: ignore[import-untyped]
+    from mpmath.ctx_mp import MPContext
 
     context = MPContext()
     context.dps = digits
