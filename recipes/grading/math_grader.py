@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COMPARISON = "recipes.grading.math_answers:load_comparison"
 
-REMEMBERED = 4_096
+REMEMBERED = 1_024
 """Comparisons whose outcome is kept: the rollouts of a group often give the same answer."""
 
 
