@@ -30,11 +30,10 @@ from recipes.grading.sandboxed.values import Decoder
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "code"
 FULL = os.environ.get("GRADING_PARITY") == "full"
-OPTIONS = CodeOptions()
+OPTIONS = CodeOptions(packages=("numpy", "sortedcontainers"))
 Task = tuple[str, str, dict[str, Any]]
 """A name, a program and its tests."""
 
-LEETCODE_EXPLAINED = {"126": "needs the package sortedcontainers, which LeetCode provides and this environment lacks"}
 
 SLOW_TASKS = {"HumanEval/15", "HumanEval/36", "HumanEval/59"}
 """Their reference outputs alone take seconds: 147 MB of digits, naive factorisation. Full runs only."""
@@ -120,7 +119,7 @@ def test_leetcode_reference_solutions_pass() -> None:
         for index, row in enumerate(_rows("leetcodedataset_test200.jsonl"))
     ]
     assert len(tasks) == 200
-    assert _failures(_grade(_sampled(tasks, 50))).keys() <= LEETCODE_EXPLAINED.keys()
+    assert not _failures(_grade(_sampled(tasks, 50)))
 
 
 def _called(test: str, program: str) -> str:
