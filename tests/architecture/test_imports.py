@@ -39,7 +39,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "curriculum": ("recipes.records", "recipes.settings", "recipes.data"),
     "reporting": ("recipes.records",),
-    "user_input": ("recipes.records", "recipes.settings", "recipes.data"),
+    "user_input": ("recipes.records", "recipes.settings", "recipes.data", "recipes.grading"),
     "evaluation": ("recipes.records", "recipes.grading", "recipes.settings", "recipes.data", "recipes.rollouts"),
 }
 

@@ -131,7 +131,7 @@ CASES: list[tuple[SettingsCommand, tuple[str, ...], dict[str, Any], str, str, st
         (),
         {"logging.mlflow_experiment": "x"},
         "logging.mlflow_tracking_uri",
-        "logging.mlflow_tracking_uri=file:runs/mlflow",
+        "logging.mlflow_tracking_uri=http://HOST:5000",
         "mlflow_experiment",
     ),
     ("grpo", ("stage=sft",), {}, "stage", "stage=math1", "python -m recipes.run_sft stage=sft"),
