@@ -133,7 +133,7 @@ def _essence(answer: str) -> str:
     segments = math_segments(answer)
     if segments and _CONNECTIVES.fullmatch(around):
         return ", ".join(segments)
-    if len(segments) != 1 or _DENIAL.search(around) or re.search("[0-9]", around):
+    if len(segments) != 1 or not segments[0] or _DENIAL.search(around) or re.search("[0-9]", around):
         return answer
     before, after = (part.strip("$()[]\\ .*\n") for part in answer.split(segments[0], 1))
     if _PROSE.search(before) or not _PROSE.search(after):

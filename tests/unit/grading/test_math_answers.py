@@ -347,3 +347,8 @@ def test_the_exact_path_loads_no_symbolic_library() -> None:
     )
     modules = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"sympy", "math_verify", "numpy"} & set(modules.stdout.split())
+
+
+@pytest.mark.parametrize("answer", [r"$$\cdot", "$$", "$$ x", r"\(\)5"])
+def test_empty_mathematics_is_no_error(answer: str) -> None:
+    assert grade_math_answer(answer, "42") is False
