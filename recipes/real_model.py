@@ -161,7 +161,11 @@ class RealModel:
     def sample(self, engine: Any, prompts: Sequence[Sequence[int]], tokenizer: Any) -> None:
         """A response to each prompt, two of them shown."""
         grpo, end = self.settings.grpo, tokenizer.eos_token_id
-        sampling = {"max_new_tokens": grpo.max_response_length, "temperature": grpo.temperature, "top_p": grpo.top_p}
+        sampling = {
+            "max_new_tokens": grpo.max_response_length,
+            "temperature": grpo.sampling_temperature,
+            "top_p": grpo.top_p,
+        }
         with tqdm(total=len(prompts), desc="sampling", unit="response") as bar:
             found = engine.generate(prompts, **sampling, seed=self.settings.run.seed, finished=lambda *_: bar.update())
         for generation in found[:2]:

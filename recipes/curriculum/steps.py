@@ -163,7 +163,7 @@ def _grpo(settings: Settings) -> str:
     filtered = "overlong filtering" if grpo.overlong_filtering else "no overlong filtering"
     return (
         f"GRPO, {grpo.max_steps:,} steps, budget {grpo.max_response_length:,} tokens, "
-        f"{grpo.prompts_per_step} x {grpo.rollouts_per_prompt} rollouts, T {grpo.temperature:g}, {filtered}"
+        f"{grpo.prompts_per_step} x {grpo.rollouts_per_prompt} rollouts, T {grpo.temperature}, {filtered}"
     )
 
 

@@ -24,17 +24,20 @@ class Range:
     """True: ``low`` itself is outside."""
     or_also: int | None = None
     """One number outside the interval that means something of its own."""
+    or_word: str | None = None
+    """A word that may stand in place of a number."""
 
-    def __contains__(self, value: float) -> bool:
-        if value == self.or_also:
-            return True
+    def __contains__(self, value: float | str) -> bool:
+        if isinstance(value, str) or value == self.or_also:
+            return value in (self.or_word, self.or_also)
         inside = self.low < value if self.above_low else self.low <= value
         return math.isfinite(value) and inside and value <= self.high
 
     def __str__(self) -> str:
         text = f"above {self.low:g}" if self.above_low else f"at least {self.low:g}"
         text += f" and at most {self.high:g}" if self.high < math.inf else ""
-        return f"a number {text}" + (f", or {self.or_also}" if self.or_also is not None else "")
+        others = [str(other) for other in (self.or_also, self.or_word) if other is not None]
+        return f"a number {text}" + "".join(f", or {other}" for other in others)
 
 
 def _at_least(low: int, works: int | None = None) -> Range:
@@ -77,9 +80,25 @@ RANGES: dict[str, Range] = {
     "grpo.rollouts_per_prompt": _at_least(2, 8),
     "grpo.micro_batch_size": _at_least(1),
     "grpo.max_response_length": _at_least(1, 8192),
-    "grpo.temperature": Range(0, 0.85, above_low=True),
+    "grpo.temperature": Range(0, 0.85, above_low=True, or_word="auto"),
     "grpo.top_p": _PROBABILITY_MASS,
     "grpo.kl_coefficient": _at_least(0),
+    "prompts.min_solve_rate": Range(0, 0.1, high=1),
+    "prompts.max_solve_rate": Range(0, 0.375, high=1),
+    "prompts.min_response_tokens": _at_least(0, 2000),
+    "prompts.max_response_tokens": _at_least(1, 4000),
+    "prompts.max_difficulty": _at_least(0, 5),
+    "stopping.min_steps": _at_least(0, 100),
+    "stopping.patience_steps": _at_least(1, 200),
+    "stopping.min_improvement": _at_least(0),
+    "stopping.window_steps": _at_least(1, 50),
+    "validation.every_steps": _at_least(0, 50),
+    "validation.n": _at_least(1, 4),
+    "calibration.prompts": _at_least(2, 32),
+    "calibration.rollouts_per_prompt": _at_least(1, 4),
+    "calibration.target_entropy": Range(0, 0.3, above_low=True),
+    "calibration.lowest_entropy": _at_least(0),
+    "calibration.highest_entropy": Range(0, 0.45, above_low=True),
     "rollouts.batch_size": _at_least(1, 64),
     "grading.workers": _at_least(1, 2),
     "grading.timeout_seconds": Range(0, 10.0, above_low=True),
@@ -106,6 +125,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "cluster.layer_spec": ("local", "transformer_engine"),
     "optimizer.schedule": ("constant", "cosine"),
     "grpo.token_normalization": ("group", "batch"),
+    "prompts.unseen": ("keep", "drop"),
+    "stopping.metric": ("none", "reward", "validation"),
     "rollouts.engine": ("megatron",),
     "grading.sandbox": ("bubblewrap", "none"),
     "benchmark.grader": ("math", "code"),
@@ -126,6 +147,8 @@ def bound_problems(settings: Any) -> Iterator[SettingsProblem]:
     """Every number outside its range and every word that is no choice, in the order of the schema."""
     for key in fields_of(type(settings)):
         value = value_of(settings, key)
+        if value is None:
+            continue
         if key in RANGES and value not in RANGES[key]:
             allowed = RANGES[key]
             yield SettingsProblem(key, f"{value}", str(allowed), f"{key}={allowed.works}")

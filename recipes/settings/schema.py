@@ -20,6 +20,8 @@ class RunSettings:
     """Seed of weights, data order and sampling."""
     resume: bool
     """True: go on from the newest complete checkpoint in ``directory``. False: refuse a directory that has one."""
+    require_parent_manifest: bool
+    """True: start from weights that this recipe wrote and finished alone. False: from a .nemo of any origin."""
 
 
 @dataclass
@@ -133,8 +135,9 @@ class GrpoSettings:
     """Rollouts per forward/backward pass of one data-parallel rank."""
     max_response_length: int
     """Length budget in tokens (8K ... 32K in the paper)."""
-    temperature: float
-    """Sampling temperature; log-probs and entropy are those of ``logits / temperature``."""
+    temperature: float | str
+    """Sampling temperature; log-probs and entropy are those of ``logits / temperature``. ``auto``: the one whose
+    entropy is nearest to ``calibration.target_entropy``, measured at the start of the stage."""
     top_p: float
     token_normalization: str
     """``group``: Eq. 1, tokens of the prompt's group; ``batch``: all tokens of the global batch."""
@@ -144,6 +147,84 @@ class GrpoSettings:
     """Under overlong filtering, whether truncated rollouts still count in the group's mean and std (Eq. 2)."""
     kl_coefficient: float
     """0: no reference model in memory (the paper)."""
+
+    @property
+    def sampling_temperature(self) -> float:
+        """The temperature as a number.
+
+        Raises:
+            ValueError: it is ``auto`` and not measured yet.
+        """
+        if isinstance(self.temperature, str):
+            raise ValueError(f"grpo.temperature is {self.temperature}: it has to be measured first")
+        return self.temperature
+
+
+@dataclass
+class PromptSettings:
+    """Which problems of ``data.train`` a stage trains on, and in which order (paper §3.2.2, §3.2.3).
+
+    A null bound filters nothing. Rates and lengths come from the rollouts of earlier runs (``ledgers``).
+    """
+
+    ledgers: list[str]
+    """Run folders whose rollouts give a problem's solve rate and mean response length; [] for none."""
+    min_solve_rate: float | None
+    """Problems that were solved less often are left out."""
+    max_solve_rate: float | None
+    """Problems that were solved more often are left out (6/16 in 1.0's math stage 3)."""
+    min_response_tokens: int | None
+    max_response_tokens: int | None
+    """Bounds of the teacher's response length (``teacher_tokens`` of a row), else of the mean length in ``ledgers``."""
+    max_difficulty: int | None
+    """Bound of ``difficulty`` of a row, for instance how many of 8 teacher responses failed (code stage I)."""
+    unseen: str
+    """Problems that a rule asks about and nothing is known of: ``keep`` or ``drop``."""
+    drop_solved: bool
+    """True: from the second epoch on without the problems that every rollout of the epoch before solved."""
+    length_sorted_batches: bool
+    """True: a batch holds problems of like response length, so that its rollouts end together."""
+
+
+@dataclass
+class StoppingSettings:
+    """When a stage ends before ``grpo.max_steps``."""
+
+    metric: str
+    """``none``, ``reward`` (of the rollouts) or ``validation`` (held-out avg@n)."""
+    min_steps: int
+    """Steps that are done in any case."""
+    patience_steps: int
+    """The stage ends when the best value is older than this."""
+    min_improvement: float
+    """A smaller gain over the best value does not count."""
+    window_steps: int
+    """Steps that ``reward`` is averaged over."""
+
+
+@dataclass
+class ValidationSettings:
+    """Held-out avg@n while a stage trains, on ``data.validation``, with the sampling of ``evaluation``."""
+
+    every_steps: int
+    """0: never."""
+    n: int
+    """Samples per problem."""
+
+
+@dataclass
+class CalibrationSettings:
+    """The temperature whose temperature-adjusted entropy is near a target (paper §4.5.2), and the watch over it."""
+
+    temperatures: list[float]
+    """Where the entropy is measured."""
+    prompts: int
+    rollouts_per_prompt: int
+    target_entropy: float
+    """Nats."""
+    lowest_entropy: float
+    highest_entropy: float
+    """Nats; an entropy outside during training is warned of."""
 
 
 @dataclass
@@ -263,6 +344,10 @@ class Settings:
     optimizer: OptimizerSettings
     sft: SftSettings
     grpo: GrpoSettings
+    prompts: PromptSettings
+    stopping: StoppingSettings
+    validation: ValidationSettings
+    calibration: CalibrationSettings
     rollouts: RolloutSettings
     grading: GradingSettings
     checkpoint: CheckpointSettings

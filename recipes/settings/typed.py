@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
@@ -22,7 +22,10 @@ _EXAMPLES = {
     "int": "1",
     "float": "0.5",
     "str": "TEXT",
+    "float or str": "0.5",
     "str or null": "TEXT",
+    "int or null": "1",
+    "float or null": "0.5",
     "true or false": "true",
     "list of float": "[0.9,0.999]",
     "list of str": "[sft,math1]",
@@ -112,6 +115,8 @@ def converted(field: Field, value: Any, node: DictConfig) -> Any:
     """
     if field.type is bool and isinstance(value, int | float) and not isinstance(value, bool):
         raise OmegaConfBaseException(f"{value} is no flag")
+    if float in get_args(field.type) and type(value) is int:  # a union takes no other number for a float
+        value = float(value)
     OmegaConf.update(node, field.name, value)
     typed = node[field.name]
     return list(typed) if OmegaConf.is_list(typed) else typed

@@ -133,7 +133,7 @@ class GrpoLoop:
             self.tokenizer,
             rollouts_per_prompt=self.settings.rollouts_per_prompt,
             max_response_length=self.settings.max_response_length,
-            temperature=self.settings.temperature,
+            temperature=self.settings.sampling_temperature,
             top_p=self.settings.top_p,
             seed=sampling_seed(self.seed, self.stage, step, self.ranks.replica),
             finished=finished,
@@ -185,7 +185,7 @@ class GrpoLoop:
             "kl": update.kl,
             "gradient_norm": update.gradient_norm,
             "learning_rate": update.learning_rate,
-            "temperature": self.settings.temperature,
+            "temperature": self.settings.sampling_temperature,
             **{f"seconds_{name}": value for name, value in clock.seconds.items()},
             "tokens_per_second": means["response_tokens"] / seconds,
         }

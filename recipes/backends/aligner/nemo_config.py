@@ -136,7 +136,7 @@ def model_config(settings: Settings, *, micro_batch_size: int, global_batch_size
             "offload_adam_states": False,
             "sampling_params": {
                 "use_greedy": False,
-                "temperature": settings.grpo.temperature,
+                "temperature": 1.0,
                 "top_k": 0,
                 "top_p": settings.grpo.top_p,
                 "repetition_penalty": 1.0,

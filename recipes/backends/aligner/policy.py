@@ -36,7 +36,7 @@ class AlignerPolicy:
         sums = model.forward_backward(
             batch,
             micro_batch_size=self._settings.micro_batch_size,
-            temperature=self._settings.temperature,
+            temperature=self._settings.sampling_temperature,
             kl_coefficient=self._settings.kl_coefficient,
         )
         model.finish_training_step()
@@ -56,7 +56,7 @@ class AlignerPolicy:
         model = self._session.model
         with cpu_weight_swap(model, model.init_policy_state_dict, megatron_amp_O2=model.megatron_amp_O2):
             values = model.log_probs(
-                batch, micro_batch_size=self._settings.micro_batch_size, temperature=self._settings.temperature
+                batch, micro_batch_size=self._settings.micro_batch_size, temperature=self._settings.sampling_temperature
             )
         return values.cpu()
 

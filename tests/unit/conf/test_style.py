@@ -91,7 +91,7 @@ def base() -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", DIFFS, ids=name_of)
 def test_a_diff_is_small(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 25
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 40
 
 
 @pytest.mark.parametrize("group", ["stage", "model", "cluster", "curriculum"])

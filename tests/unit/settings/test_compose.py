@@ -164,7 +164,8 @@ def test_the_message_has_every_part() -> None:
         "1 problem in the settings:",
         "  1. grpo.temprature",
         "     found:    grpo.temprature=0.85, no such key",
-        "     expected: the nearest right one is grpo.temperature or evaluation.temperature",
+        "     expected: the nearest right one is grpo.temperature or evaluation.temperature or "
+        "calibration.temperatures",
         "     fix:      grpo.temperature=0.85",
     ]
 
