@@ -23,9 +23,10 @@ from evaluation.grading import grade_samples
 from evaluation.samples import merge_parts, part_path, remove_parts, write_samples
 from evaluation.sampling import Batch, plan_batches, sample_batches
 from evaluation.scores import Scores, score
+from recipes.atomic_files import write_text
 from recipes.backends.aligner.nemo_file import require_same_architecture
 from recipes.backends.start import start_frameworks
-from recipes.data.jsonl import read_problems, write_text
+from recipes.data.jsonl import read_problems
 from recipes.data.prompts import encode_prompts
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.grading.graders import Grader, GradingOptions, require_graders

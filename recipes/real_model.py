@@ -22,10 +22,11 @@ from typing import Any
 
 from tqdm import tqdm
 
+from recipes.atomic_files import write_text
 from recipes.backends.start import start_frameworks
 from recipes.checkpoints.gguf import convert_gguf, packaged_gguf
 from recipes.checkpoints.weight_change import weight_change
-from recipes.data.jsonl import problem_row, write_jsonl, write_text
+from recipes.data.jsonl import problem_row, write_jsonl
 from recipes.data.prompts import encode_prompts
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.data.word_problems import easiest_gsm8k, generated

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from recipes.atomic_files import write_text
 from recipes.curriculum.steps import Step
-from recipes.data.jsonl import write_text
 
 FREE_SECTIONS = ("cluster", "checkpoint", "logging")
 """Settings that may change from one start to the next: where and how a run is done, not what it computes."""

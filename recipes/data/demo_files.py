@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from recipes.atomic_files import write_text
 from recipes.data import tiny_math, tiny_model, tiny_tokenizer
-from recipes.data.jsonl import demonstration_row, problem_row, write_jsonl, write_text
+from recipes.data.jsonl import demonstration_row, problem_row, write_jsonl
 from recipes.data.prompts import ChatTokenizer, prompt_ids, response_ids
 from recipes.data.tiny_math import Split
 from recipes.data.tiny_model import Architecture

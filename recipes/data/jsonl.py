@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from recipes.atomic_files import write_text
 from recipes.records import Demonstration, Problem
 
 MAX_REPORTED = 20
@@ -118,26 +117,6 @@ def content_id(problem: str, answer: str) -> str:
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes rows, one JSON object per line, UTF-8; a reader sees the old file or the whole new one."""
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Writes a text file atomically (temporary file in the same folder, then ``os.replace``), parents included."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes the file private; the umask of the process decides for data files, as open() would.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _rows(path: Path, defects: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from recipes.data.jsonl import write_text
+from recipes.atomic_files import write_text
 
 
 def start_afresh(folder: Path, marker: str) -> None:

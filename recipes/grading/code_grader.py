@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+from recipes.grading.closing import ClosesOnExit
 from recipes.grading.code_extraction import extract_code
 from recipes.grading.code_test_format import AssertTests, CodeTests, parse_tests
 from recipes.grading.code_tests import LOAD_SECONDS, TESTER_SECONDS, grade_program, wall_seconds
@@ -17,16 +18,16 @@ from recipes.grading.sandbox import require_sandbox
 from recipes.grading.worker_pool import TaskResult, WorkerPool, then
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
 JUDGE = "recipes.grading.code_grader:load_judge"
 
 
-class CodeGrader:
+class CodeGrader(ClosesOnExit):
     """Grades programs by their tests; each worker process runs one program in one sandbox at a time.
 
-    ``require_thinking`` of the options is replaced by the argument of that name, which may be None: see
-    ``extraction.thinking_required``. Workers start when first needed and end with ``close()``.
+    ``require_thinking``: see ``extraction.thinking_required``. Workers start when first needed and end with
+    ``close()``.
 
     Raises SandboxUnavailable where the sandbox that the options ask for cannot run, ValueError without a worker.
     """
@@ -61,12 +62,6 @@ class CodeGrader:
     def close(self) -> None:
         """End the worker processes and what they run. Idempotent."""
         self._pool.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _budget(tests: CodeTests, options: CodeOptions) -> float:

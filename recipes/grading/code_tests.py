@@ -11,15 +11,14 @@ import json
 import select
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 from recipes.grading.code_comparison import output_mismatch, result_mismatch, shown
-from recipes.grading.code_extraction import extract_code
-from recipes.grading.code_test_format import AssertTests, CodeTests, FunctionalTests, StdinTests, parse_tests
+from recipes.grading.code_test_format import AssertTests, CodeTests, FunctionalTests, StdinTests
 from recipes.grading.code_verdict import CodeOptions, CodeVerdict
 from recipes.grading.sandbox import Sandbox, SandboxEnded, SandboxLimits, SandboxTimeout
 from recipes.records import CodeVerdictName
@@ -39,23 +38,12 @@ class _Outcome(NamedTuple):
     found: str | None = None
 
 
-def grade_code(response: str, tests: Mapping[str, Any], options: CodeOptions | None = None) -> CodeVerdict:
-    """Grade one response. Starts and ends its own sandboxes; runs until the last test or the first failure is done.
-
-    ``tests`` is the row's field as ``code_test_format.parse_tests`` describes it. Raises ValueError for malformed
-    tests, SandboxUnavailable where the machine cannot run the sandbox that the options ask for.
-    """
-    options = options or CodeOptions()
-    parsed = parse_tests(tests)
-    started = time.perf_counter()
-    code = extract_code(response, require_thinking=options.require_thinking)
-    if code is None:
-        return CodeVerdict(False, 0, parsed.total, "no_code", None, time.perf_counter() - started)
-    return grade_program(code, parsed, options)
-
-
 def grade_program(code: str, tests: CodeTests, options: CodeOptions) -> CodeVerdict:
-    """Grade a program's source against checked tests. Raises SandboxUnavailable."""
+    """Grade a program's source against checked tests.
+
+    Starts and ends its own sandboxes; runs until the last test or the first failure is done. Raises SandboxUnavailable
+    where the machine cannot run the sandbox that the options ask for.
+    """
     started = time.perf_counter()
     passed, failure, index = 0, None, 0
     try:

@@ -13,8 +13,6 @@ from recipes.records import CodeVerdictName
 class CodeOptions:
     """How programs are graded; what a problem's own tests say about limits comes first."""
 
-    require_thinking: bool = True
-    """Only what follows the last ``</think>`` counts, and a response without it has no code."""
     all_tests: bool = False
     """Run every test; else stop at the first failure."""
     sandbox: Literal["bubblewrap", "none"] = "bubblewrap"

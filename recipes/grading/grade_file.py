@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from recipes.atomic_files import atomic_file
 from recipes.grading.code_grader import CodeGrader
 from recipes.grading.code_test_format import parse_tests
 from recipes.grading.code_verdict import CodeVerdict
@@ -134,8 +133,6 @@ def grade_file(
     """
     counts: Counter[str] = Counter()
     waiting: deque[tuple[InputRow, Future[Any] | None]] = deque()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
 
     def write_first(file: TextIO) -> None:
         row, future = waiting.popleft()
@@ -145,23 +142,15 @@ def grade_file(
         if progress is not None:
             progress(verdict["verdict"])
 
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            for row in read_rows(source, domain):
-                reference = row.fields.get("answer" if domain == "math" else "tests")
-                graded = None if row.defect else grader.submit(row.fields["response"], reference)  # type: ignore[arg-type]
-                waiting.append((row, graded))
-                if len(waiting) > AHEAD:
-                    write_first(file)
-            while waiting:
+    with atomic_file(target) as file:
+        for row in read_rows(source, domain):
+            reference = row.fields.get("answer" if domain == "math" else "tests")
+            graded = None if row.defect else grader.submit(row.fields["response"], reference)  # type: ignore[arg-type]
+            waiting.append((row, graded))
+            if len(waiting) > AHEAD:
                 write_first(file)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp's files are private
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        while waiting:
+            write_first(file)
     return counts
 
 

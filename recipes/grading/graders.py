@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from recipes.grading.closing import ClosesOnExit
 from recipes.grading.code_grader import CodeGrader
 from recipes.grading.code_test_format import parse_tests
 from recipes.grading.code_verdict import CodeOptions, CodeVerdict
@@ -16,7 +17,7 @@ from recipes.grading.worker_pool import then
 from recipes.records import Problem, Verdict
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class GradingOptions:
         )
 
 
-class Grader:
+class Grader(ClosesOnExit):
     """Verdicts on responses to problems of either domain, in worker processes that start when first needed.
 
     Raises SandboxUnavailable with the first program to grade where the sandbox cannot run; ``require_graders`` says so
@@ -81,12 +82,6 @@ class Grader:
         for grader in (self._math, self._code):
             if grader is not None:
                 grader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _as_verdict(verdict: CodeVerdict) -> Verdict:

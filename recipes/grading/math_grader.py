@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from recipes.grading.closing import ClosesOnExit
 from recipes.grading.extraction import extract_math_answer, thinking_required
 from recipes.grading.math_answers import decide_exactly
 from recipes.grading.worker_pool import TaskResult, WorkerPool, then
 from recipes.records import Verdict
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
 COMPARISON = "recipes.grading.math_answers:load_comparison"
 
@@ -23,7 +24,7 @@ REMEMBERED = 1_024
 """Comparisons whose outcome is kept: the rollouts of a group often give the same answer."""
 
 
-class MathGrader:
+class MathGrader(ClosesOnExit):
     """Grades responses against gold answers by the rules of ``extraction`` and ``math_answers``.
 
     What the exact path decides is decided here; the rest goes to worker processes, where a comparison is killed after
@@ -81,12 +82,6 @@ class MathGrader:
     def close(self) -> None:
         """End the worker processes. Idempotent."""
         self._pool.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _known(verdict: Verdict) -> Future[Verdict]:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recipes.grading import sandbox_command
+from recipes.grading.closing import ClosesOnExit
 from recipes.grading.sandbox_command import Mode, SandboxUnavailable
 from recipes.grading.sandbox_seccomp import seccomp_filter
 from recipes.grading.sandboxed import framing
@@ -69,7 +70,7 @@ class SandboxLimits:
     """Size of standard output, of standard error, of the result, and of any file."""
 
 
-class Sandbox:
+class Sandbox(ClosesOnExit):
     """One warm interpreter; start it with :meth:`start`, use it as a context manager, from one thread.
 
     The thread that starts it must outlive it: the kernel ends the sandbox when that thread ends.
@@ -204,12 +205,6 @@ class Sandbox:
         self._close_files()
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _await_ready(self) -> None:
         _, pid = self._receive(time.monotonic() + START_SECONDS)

@@ -23,8 +23,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from recipes.grading.closing import ClosesOnExit
+
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -117,7 +119,7 @@ class _Processes:
             connection.close()
 
 
-class WorkerPool:
+class WorkerPool(ClosesOnExit):
     """Runs one function over many tasks in at most ``workers`` processes at a time.
 
     ``factory`` names a function, ``"package.module:name"``, that is called once in the template process and returns the
@@ -174,12 +176,6 @@ class WorkerPool:
             thread = self._thread
         if thread is not None:
             thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _ring(self) -> None:
         if not self._rung:

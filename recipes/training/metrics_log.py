@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from recipes.atomic_files import write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,5 @@ class MetricsLog:
         """Remove the lines of ``step`` and later: a resumed run does those steps again."""
         if not self.path.is_file():
             return
-        partial = self.path.with_name(f".{self.path.name}.partial")
-        with partial.open("w", encoding="utf-8") as file:
-            for row in self.rows():
-                if row["step"] < step:
-                    file.write(json.dumps(row) + "\n")
-        os.replace(partial, self.path)
+        kept = [row for row in self.rows() if row["step"] < step]
+        write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from recipes.grading.code_tests import grade_code
+from recipes.grading.code_test_format import parse_tests
+from recipes.grading.code_tests import grade_program
 from recipes.grading.code_verdict import CodeOptions
 from recipes.grading.sandbox import SandboxUnavailable, require_sandbox
 from tests.attacks.reward_hacks import ENDS, FORGERIES, PATCHES, RETURNS
@@ -18,7 +19,6 @@ try:
 except SandboxUnavailable as error:
     pytestmark = pytest.mark.skip(reason=str(error))
 
-OPTIONS = CodeOptions(require_thinking=False)
 LIMITS = {"time_limit_s": 1, "memory_limit_mb": 256}
 SECRET = "8041-7733"
 TESTS = {
@@ -46,7 +46,7 @@ PROGRAMS = {**HACKS, **{f"{name}, in the call": in_call(source) for name, source
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_no_wrong_pass(name: str, kind: str) -> None:
     started = time.monotonic()
-    verdict = grade_code(f"```python\n{PROGRAMS[name]}\n```", TESTS[kind], OPTIONS)
+    verdict = grade_program(PROGRAMS[name], parse_tests(TESTS[kind]), CodeOptions())
     assert not verdict.correct
     assert verdict.passed == 0
     assert verdict.verdict not in ("pass", "no_code", "sandbox_error"), verdict
@@ -59,4 +59,4 @@ def test_no_wrong_pass(name: str, kind: str) -> None:
 @pytest.mark.parametrize("kind", TESTS)
 def test_the_right_answer_passes(kind: str) -> None:
     program = f"def f(*_): return {SECRET!r}\nif __name__ == '__main__': print(f())"
-    assert grade_code(f"```python\n{program}\n```", TESTS[kind], OPTIONS).verdict == "pass"
+    assert grade_program(program, parse_tests(TESTS[kind]), CodeOptions()).verdict == "pass"

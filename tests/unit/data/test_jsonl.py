@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,6 @@ from recipes.data.jsonl import (
     read_demonstrations,
     read_problems,
     write_jsonl,
-    write_text,
 )
 from recipes.records import Demonstration, Problem
 
@@ -172,24 +169,3 @@ def test_arbitrary_bytes_give_problems_or_a_data_file_error(
         assert read_problems(path)
     except DataFileError as error:
         assert error.defects
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "rows.jsonl"
-    write_text(path, "old\n")
-
-    def fail(*_: Any) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_text(path, "new\n")
-    assert path.read_text() == "old\n"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_written_files_follow_the_umask(tmp_path: Path) -> None:
-    write_text(tmp_path / "deep" / "file", "x")
-    (tmp_path / "other").touch()
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "deep" / "file", tmp_path / "other")}
-    assert len(modes) == 1

@@ -8,19 +8,10 @@ import pytest
 
 from evaluation.grading import BATCH, grade_samples
 from evaluation.samples import Sample, SamplesError, merge_parts, part_path, read_samples, remove_parts, write_samples
-from recipes.grading.graders import Grader, GradingOptions
+from recipes.grading.graders import Grader
 from recipes.records import Problem
+from tests.unit.grading.grading_options import OPTIONS
 
-OPTIONS = GradingOptions(
-    workers=1,
-    timeout_seconds=10.0,
-    require_thinking=True,
-    sandbox="bubblewrap",
-    seconds_per_test=2.0,
-    seconds_per_assert_code=2.0,
-    memory_mb=256,
-    packages=(),
-)
 ONE = Sample("p", 0, 2**62, "é </think> \\boxed{4}", 5, False, 0.5)
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from recipes.grading import code_tests
-from recipes.grading.code_tests import grade_code
+from recipes.grading.code_grader import CodeGrader
+from recipes.grading.code_test_format import parse_tests
+from recipes.grading.code_tests import grade_program
 from recipes.grading.code_verdict import CodeOptions, CodeVerdict
 from recipes.grading.sandbox import SandboxEnded, SandboxUnavailable, require_sandbox
 from tests.unit.grading.hacking_programs import HACKS, OWN_PROCESS_ONLY
@@ -24,7 +26,7 @@ def _sandbox() -> None:
 
 
 def _graded(program: str, tests: dict[str, Any], **options: Any) -> CodeVerdict:
-    return grade_code(f"<think>\n</think>\n```python\n{program}\n```\n", tests, CodeOptions(**options))
+    return grade_program(program, parse_tests(tests), CodeOptions(**options))
 
 
 def _stdin(inputs: list[str], outputs: list[str], **more: Any) -> dict[str, Any]:
@@ -170,11 +172,12 @@ def test_limits_of_the_problem_come_first() -> None:
 
 
 def test_a_response_without_code_has_no_code() -> None:
-    for response in ("The answer is 6.", "```python\nprint(6)\n```", "</think>\n```cpp\nint x;\n```"):
-        graded = grade_code(response, SUM)
-        assert (graded.verdict, graded.passed, graded.total, graded.first_failure) == ("no_code", 0, 2, None)
-    anywhere = CodeOptions(require_thinking=False)
-    assert grade_code("```python\n" + NUMBERS.format("open(0).read()") + "\n```", SUM, anywhere).correct
+    responses = ["The answer is 6.", "```python\nprint(6)\n```", "</think>\n```cpp\nint x;\n```"]
+    with CodeGrader(1, CodeOptions(), require_thinking=True) as grader:
+        for graded in grader.grade(responses, [SUM] * 3):
+            assert (graded.verdict, graded.passed, graded.total, graded.first_failure) == ("no_code", 0, 2, None)
+    with CodeGrader(1, CodeOptions(), require_thinking=False) as anywhere:
+        assert anywhere.grade(["```python\n" + NUMBERS.format("open(0).read()") + "\n```"], [SUM])[0].correct
 
 
 def test_malformed_tests_are_an_error_not_a_verdict() -> None:

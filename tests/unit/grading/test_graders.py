@@ -2,20 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from recipes.grading.graders import Grader, GradingOptions, require_graders
+from recipes.grading.graders import Grader, require_graders
 from recipes.grading.sandbox import SandboxUnavailable, require_sandbox
 from recipes.records import Problem
+from tests.unit.grading.grading_options import OPTIONS
 
-OPTIONS = GradingOptions(
-    workers=2,
-    timeout_seconds=5.0,
-    require_thinking=True,
-    sandbox="bubblewrap",
-    seconds_per_test=2.0,
-    seconds_per_assert_code=2.0,
-    memory_mb=256,
-    packages=(),
-)
 MATH = Problem("m", "?", "4")
 CODE = Problem("c", "?", "", tests={"kind": "stdin", "inputs": ["2\n", "5\n"], "outputs": ["4\n", "10\n"]})
 
