@@ -1,0 +1,42 @@
+"""What preflight found out: problems that end a run, warnings that do not, and what was looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from recipes.settings.errors import SettingsProblem
+
+
+@dataclass(slots=True)
+class Findings:
+    """Of one command, or of every step of a curriculum."""
+
+    problems: list[SettingsProblem] = field(default_factory=list)
+    warnings: list[SettingsProblem] = field(default_factory=list)
+    looked_at: list[str] = field(default_factory=list)
+    """One line each, for a reader who wants to know what a clean bill rests on."""
+
+    def add(self, other: Findings) -> None:
+        """Take in what another check found; what is there already is not repeated."""
+        for mine, theirs in (
+            (self.problems, other.problems),
+            (self.warnings, other.warnings),
+            (self.looked_at, other.looked_at),
+        ):
+            mine.extend(entry for entry in dict.fromkeys(theirs) if entry not in mine)  # type: ignore[attr-defined]
+
+
+def listing(entries: Iterable[SettingsProblem], heading: str) -> list[str]:
+    """Numbered lines with found, expected and fix, the look of ``SettingsError``; none without entries."""
+    entries = list(entries)
+    if not entries:
+        return []
+    lines = [f"{len(entries)} {heading}{'' if len(entries) == 1 else 's'}:"]
+    for number, entry in enumerate(entries, start=1):
+        lines.append(f"  {number}. {entry.key}")
+        for name, text in (("found", entry.found), ("expected", entry.expected), ("fix", entry.fix)):
+            first, *rest = text.splitlines() or [""]
+            lines.append(f"     {name + ':':<10}{first}")
+            lines += [f"     {'':<10}{line}" for line in rest]
+    return lines

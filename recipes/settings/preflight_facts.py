@@ -1,0 +1,51 @@
+"""What a launcher must know before it takes machines, in lines that a shell may ``eval``."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from recipes.settings.commands import COMMANDS
+from recipes.settings.schema import ExportSettings, Settings
+
+
+def facts(settings: Settings | ExportSettings, command: str) -> dict[str, str]:
+    """Facts of one command, by the name of the shell variable.
+
+    ``RUN_DIRECTORY`` is the folder that the command writes to, ``MODULE`` what ``python -m`` runs; ``NODES`` x
+    ``DEVICES_PER_NODE`` processes do the work, one for each device of the kind ``ACCELERATOR`` (``cpu`` or ``gpu``).
+    ``STAGES`` names a curriculum's stages in order, separated by blanks; it is empty for every other command.
+    """
+    nodes, devices, accelerator = _machines(settings, command)
+    return {
+        "RUN_DIRECTORY": written_folder(settings, command),
+        "MODULE": COMMANDS[command].module,
+        "NODES": str(nodes),
+        "DEVICES_PER_NODE": str(devices),
+        "ACCELERATOR": accelerator,
+        "STAGES": " ".join(settings.curriculum.stages)
+        if command == "curriculum" and isinstance(settings, Settings)
+        else "",
+    }
+
+
+def shell_lines(values: Mapping[str, str]) -> list[str]:
+    """``NAME=value`` lines, quoted for a POSIX shell."""
+    return [f"{name}={shlex.quote(value)}" for name, value in values.items()]
+
+
+def written_folder(settings: Settings | ExportSettings, command: str) -> str:
+    """The folder that a command writes to."""
+    if isinstance(settings, ExportSettings):
+        return settings.output
+    return settings.evaluation.output if command == "evaluate" else settings.run.directory
+
+
+def _machines(settings: Settings | ExportSettings, command: str) -> tuple[int, int, str]:
+    """Nodes, processes on each, and ``cpu`` or ``gpu``; an export and a Hugging Face engine are one process."""
+    if isinstance(settings, ExportSettings):
+        return 1, 1, "cpu"
+    cluster = settings.cluster
+    if command == "evaluate" and settings.evaluation.engine == "hf":
+        return 1, 1, cluster.accelerator
+    return cluster.nodes, cluster.devices_per_node, cluster.accelerator
