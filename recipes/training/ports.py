@@ -42,6 +42,13 @@ class Policy(Protocol):
         """[B, S-1] log-probs of the reference model; only where ``grpo.kl_coefficient`` > 0."""
         ...
 
+    def entropy(self, batch: PolicyBatch, temperature: float) -> torch.Tensor:
+        """[B] float64 on the CPU, on every rank: the temperature-adjusted entropy summed over response tokens, in nats.
+
+        ``B`` may differ between replicas.
+        """
+        ...
+
     def save_state(self, directory: Path) -> None:
         """Weights, optimizer and schedule; called on every rank."""
         ...
@@ -72,6 +79,10 @@ class Ranks(Protocol):
 
     def broadcast_in_replica(self, value: T | None) -> T:
         """The replica source's value on every process of the replica."""
+        ...
+
+    def broadcast(self, value: T | None) -> T:
+        """The main process's value on every process of the run."""
         ...
 
     def sum_over_replicas(self, values: Mapping[str, float]) -> dict[str, float]:

@@ -96,20 +96,30 @@ class GrpoActor(MegatronGPTReinforceActorModel):
     @torch.no_grad()
     def log_probs(self, batch: PolicyBatch, *, micro_batch_size: int, temperature: float) -> torch.Tensor:
         """[B, S-1] float32 log-probs of the batch's tokens under ``softmax(logits / temperature)``, on every rank."""
+        return self._per_token(batch, 0, micro_batch_size, temperature)
+
+    @torch.no_grad()
+    def entropy(self, batch: PolicyBatch, *, micro_batch_size: int, temperature: float) -> torch.Tensor:
+        """[B] float64, on every rank: the entropy of ``softmax(logits / temperature)`` summed over response tokens."""
+        values = self._per_token(batch, 1, micro_batch_size, temperature)
+        return (values.double() * batch.response_mask.to(values.device)).sum(dim=1)
+
+    def _per_token(self, batch: PolicyBatch, which: int, micro_batch_size: int, temperature: float) -> torch.Tensor:
+        """[B, S-1] of what ``_log_probs_and_entropy`` gives at place ``which``."""
         order = torch.argsort(batch.lengths, descending=True, stable=True)
         parts = self.micro_batches(batch, micro_batch_size)
         width = batch.tokens.size(1) - 1
 
         def collect(part: PolicyBatch, logits: torch.Tensor):
-            values, _ = self._log_probs_and_entropy(part, logits, temperature)
+            values = self._log_probs_and_entropy(part, logits, temperature)[which]
             padded = torch.nn.functional.pad(values, (0, width - values.size(1)))
-            return logits.new_zeros(()), {"log_probs": padded}
+            return logits.new_zeros(()), {"values": padded}
 
         outputs = self._run(parts, collect, forward_only=True)
         result = None
         if outputs:
-            result = torch.empty(len(order), width, device=outputs[0]["log_probs"].device)
-            result[order.to(result.device)] = torch.cat([o["log_probs"] for o in outputs])
+            result = torch.empty(len(order), width, device=outputs[0]["values"].device)
+            result[order.to(result.device)] = torch.cat([o["values"] for o in outputs])
         return broadcast_2d_tensor_within_pp(result)
 
     def _log_probs_and_entropy(self, part: PolicyBatch, logits: torch.Tensor, temperature: float):

@@ -60,6 +60,13 @@ class AlignerPolicy:
             )
         return values.cpu()
 
+    def entropy(self, batch: PolicyBatch, temperature: float) -> torch.Tensor:
+        """[B] float64 on the CPU: the temperature-adjusted entropy summed over response tokens, in nats."""
+        rollouts = batch.tokens.size(0)
+        # Pipeline stages exchange tensors of one shape, so the micro-batches must be equal.
+        size = next(s for s in range(min(self._settings.micro_batch_size, rollouts), 0, -1) if rollouts % s == 0)
+        return self._session.model.entropy(batch, micro_batch_size=size, temperature=temperature).cpu()
+
     def save_state(self, directory: Path) -> None:
         """Weights, optimizer and schedule as one Megatron distributed checkpoint in ``directory``."""
         self._session.trainer.save_checkpoint(str(directory))

@@ -42,6 +42,13 @@ class MegatronRanks:
             torch.distributed.broadcast_object_list(box, parallel_state.get_model_parallel_src_rank(), group)
         return box[0]  # type: ignore[return-value]
 
+    def broadcast(self, value: T | None) -> T:
+        """Rank 0's value on every rank."""
+        box = [value]
+        if torch.distributed.get_world_size() > 1:
+            torch.distributed.broadcast_object_list(box, 0)
+        return box[0]  # type: ignore[return-value]
+
     def sum_over_replicas(self, values: Mapping[str, float]) -> dict[str, float]:
         """Key-wise float64 sum over the data-parallel group."""
         keys = sorted(values)
