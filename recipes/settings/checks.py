@@ -12,9 +12,11 @@ from pathlib import Path
 from recipes.settings import parallelism
 from recipes.settings.bounds import bound_problems
 from recipes.settings.errors import SettingsError, SettingsProblem
+from recipes.settings.relations import relation_problems, relation_warnings
 from recipes.settings.schema import ExportSettings, Settings
 
 TRAINING = ("sft", "grpo")
+_SAMPLING_STAGES = ("grpo", "calibrate")
 
 
 def check(settings: Settings | ExportSettings, command: str) -> None:
@@ -46,7 +48,15 @@ def value_problems(settings: Settings | ExportSettings, command: str) -> list[Se
         *_lengths(settings, command),
         *_optimizer(settings, command),
         *_needed(settings, command),
+        *(relation_problems(settings) if command in _SAMPLING_STAGES else ()),
     ]
+
+
+def value_warnings(settings: Settings | ExportSettings, command: str) -> list[SettingsProblem]:
+    """Values that work and that their author may want to look at again; for settings without ``value_problems``."""
+    if isinstance(settings, ExportSettings) or command not in _SAMPLING_STAGES:
+        return []
+    return relation_warnings(settings)
 
 
 def file_problems(settings: Settings | ExportSettings, command: str) -> list[SettingsProblem]:
@@ -73,8 +83,10 @@ def _inputs(settings: Settings | ExportSettings, command: str) -> Iterator[tuple
     hugging_face = command == "evaluate" and settings.evaluation.engine == "hf"
     if command in TRAINING:
         yield "data.train", settings.data.train, "file"
-    if command == "sft":
+    if command == "sft" or (command == "grpo" and settings.validation.every_steps > 0):
         yield "data.validation", settings.data.validation, "file"
+    if command == "grpo":
+        yield from (("prompts.ledgers", ledger, "folder") for ledger in settings.prompts.ledgers)
     if command in (*TRAINING, "evaluate") and not hugging_face:
         yield "model.tokenizer", settings.model.tokenizer, "folder"
     if command in TRAINING and settings.model.restore_from is not None:

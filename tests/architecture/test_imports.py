@@ -39,6 +39,16 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "recipes.training.ports",
     ),
     "curriculum": ("recipes.records", "recipes.settings", "recipes.data"),
+    "preflighting": (
+        "recipes.records",
+        "recipes.settings",
+        "recipes.data",
+        "recipes.grading",
+        "recipes.checkpoints",
+        "recipes.rollouts",
+        "recipes.training",
+        "recipes.curriculum",
+    ),
     "reporting": ("recipes.records",),
     "user_input": ("recipes.records", "recipes.settings", "recipes.data", "recipes.grading"),
     "evaluation": ("recipes.records", "recipes.grading", "recipes.settings", "recipes.data", "recipes.rollouts"),
@@ -50,7 +60,7 @@ EVERYWHERE = ("recipes.atomic_files",)
 # What rooms do without when they are imported: a laptop without the frameworks can still compose, grade and report.
 WITHOUT: dict[tuple[str, ...], tuple[str, ...]] = {
     ("records", "grading", "rollouts", "data.jsonl"): (*FRAMEWORKS, "torch", "lightning", "transformers", "hydra"),
-    ("settings", "curriculum", "reporting"): (*FRAMEWORKS, "torch", "lightning", "transformers"),
+    ("settings", "curriculum", "preflighting", "reporting"): (*FRAMEWORKS, "torch", "lightning", "transformers"),
     ("data", "objectives", "checkpoints", "training"): (*FRAMEWORKS, "lightning", "transformers"),
 }
 
