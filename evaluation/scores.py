@@ -14,6 +14,7 @@ from statistics import fmean, variance
 from typing import Any
 
 from evaluation.samples import Sample
+from recipes.rollouts.sampling_error import sampling_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +83,6 @@ def score(samples: Sequence[Sample], problem_ids: Sequence[str], n: int) -> Scor
         mean_length=_mean([sample.tokens for sample in samples]),
         per_problem=rates,
     )
-
-
-def sampling_error(counts: Sequence[tuple[int, int]]) -> float | None:
-    """sqrt(sum_p r_p (1 - r_p) / (m_p - 1)) / P, the problems held fixed.
-
-    r (1 - r) / (m - 1) is the unbiased estimate of the variance of the mean of m Bernoulli draws.
-
-    Args:
-        counts: (solved, drawn) of each of the P problems.
-
-    Returns:
-        None when a problem has fewer than two draws, or there is no problem.
-    """
-    if not counts or any(drawn < 2 for _, drawn in counts):
-        return None
-    variances = (solved / drawn * (1 - solved / drawn) / (drawn - 1) for solved, drawn in counts)
-    return math.sqrt(sum(variances)) / len(counts)
 
 
 def problem_error(rates: Sequence[float]) -> float | None:

@@ -16,7 +16,8 @@ from recipes.settings.relations import relation_problems, relation_warnings
 from recipes.settings.schema import ExportSettings, Settings
 
 TRAINING = ("sft", "grpo")
-_SAMPLING_STAGES = ("grpo", "calibrate")
+_SAMPLING = ("grpo", "calibrate")
+"""Commands that sample the problems of a GRPO stage."""
 
 
 def check(settings: Settings | ExportSettings, command: str) -> None:
@@ -48,13 +49,13 @@ def value_problems(settings: Settings | ExportSettings, command: str) -> list[Se
         *_lengths(settings, command),
         *_optimizer(settings, command),
         *_needed(settings, command),
-        *(relation_problems(settings) if command in _SAMPLING_STAGES else ()),
+        *(relation_problems(settings) if command in _SAMPLING else ()),
     ]
 
 
 def value_warnings(settings: Settings | ExportSettings, command: str) -> list[SettingsProblem]:
     """Values that work and that their author may want to look at again; for settings without ``value_problems``."""
-    if isinstance(settings, ExportSettings) or command not in _SAMPLING_STAGES:
+    if isinstance(settings, ExportSettings) or command not in _SAMPLING:
         return []
     return relation_warnings(settings)
 
@@ -81,15 +82,15 @@ def _inputs(settings: Settings | ExportSettings, command: str) -> Iterator[tuple
         yield "checkpoint", settings.checkpoint, "checkpoint"
         return
     hugging_face = command == "evaluate" and settings.evaluation.engine == "hf"
-    if command in TRAINING:
+    if command in (*TRAINING, *_SAMPLING):
         yield "data.train", settings.data.train, "file"
-    if command == "sft" or (command == "grpo" and settings.validation.every_steps > 0):
+    if command == "sft" or (command in _SAMPLING and settings.validation.every_steps > 0):
         yield "data.validation", settings.data.validation, "file"
-    if command == "grpo":
+    if command in _SAMPLING and settings.prompts.read_ledgers:
         yield from (("prompts.ledgers", ledger, "folder") for ledger in settings.prompts.ledgers)
-    if command in (*TRAINING, "evaluate") and not hugging_face:
+    if command in (*TRAINING, *_SAMPLING, "evaluate") and not hugging_face:
         yield "model.tokenizer", settings.model.tokenizer, "folder"
-    if command in TRAINING and settings.model.restore_from is not None:
+    if command in (*TRAINING, *_SAMPLING) and settings.model.restore_from is not None:
         yield "model.restore_from", settings.model.restore_from, "checkpoint"
     if command == "curriculum" and settings.curriculum.initial_model is not None:
         yield "curriculum.initial_model", settings.curriculum.initial_model, "checkpoint"
@@ -121,13 +122,13 @@ def _demo_hint(settings: Settings | ExportSettings, key: str) -> str:
 
 
 def _stage(settings: Settings, command: str) -> Iterator[SettingsProblem]:
-    kind = settings.stage.kind
-    if command in TRAINING and kind != command:
+    kind, expected = settings.stage.kind, "grpo" if command in _SAMPLING else command
+    if command in (*TRAINING, *_SAMPLING) and kind != expected:
         other = f"python -m recipes.run_{kind} stage={settings.stage.name}"
         fix = f"stage={'sft' if command == 'sft' else 'math1'}, or {other}"
-        yield SettingsProblem("stage", f"{settings.stage.name} of kind {kind}", f"a stage of kind {command}", fix)
+        yield SettingsProblem("stage", f"{settings.stage.name} of kind {kind}", f"a stage of kind {expected}", fix)
     name = settings.curriculum.name
-    if command in TRAINING and name is not None and settings.run.name == name:
+    if command in (*TRAINING, *_SAMPLING) and name is not None and settings.run.name == name:
         fix = f"leave curriculum={name} out, or python -m recipes.run_curriculum curriculum={name}"
         yield SettingsProblem("curriculum", f"{name}, whose folder is its stages' parent", "one stage alone", fix)
 
@@ -161,7 +162,7 @@ def _lengths(settings: Settings, command: str) -> Iterator[SettingsProblem]:
     positions = settings.model.max_position_embeddings
     prompt = settings.data.max_prompt_length
     budgets = []
-    if command == "grpo":
+    if command in _SAMPLING:
         budgets.append(("grpo.max_response_length", settings.grpo.max_response_length))
     if command == "evaluate" and settings.evaluation.engine == "megatron":
         budgets.append(("evaluation.max_response_length", settings.evaluation.max_response_length))

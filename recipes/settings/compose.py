@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, NoReturn, overload
 
 import yaml
@@ -27,8 +28,9 @@ from recipes.settings.plan import launch_problems, plan
 from recipes.settings.schema import ExportSettings, Settings
 from recipes.settings.typed import CONF, build, typed_values
 
-SettingsCommand = Literal["sft", "grpo", "curriculum", "evaluate"]
+SettingsCommand = Literal["sft", "grpo", "calibrate", "curriculum", "evaluate"]
 
+OmegaConf.register_new_resolver("beside", lambda folder, name: str(Path(folder).parent / name), replace=True)
 OmegaConf.register_new_resolver("product", lambda *factors: math.prod(map(int, factors)), replace=True)
 
 

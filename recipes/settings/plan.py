@@ -107,6 +107,16 @@ def _grpo(settings: Settings) -> Rows:
     yield "writes", f"{settings.run.directory}, {_saves(settings)}"
 
 
+def _calibrate(settings: Settings) -> Rows:
+    calibration, grpo = settings.calibration, settings.grpo
+    rollouts = calibration.prompts * calibration.rollouts_per_prompt
+    yield "stage", f"{settings.stage.name}, {settings.data.train}"
+    yield "measures", f"entropy at temperature {', '.join(f'{t:g}' for t in calibration.temperatures)}"
+    counts = f"{calibration.prompts} prompts x {calibration.rollouts_per_prompt} = {rollouts:,}"
+    yield "rollouts", f"{counts} at each, at most {grpo.max_response_length:,} tokens each"
+    yield "writes", f"{settings.run.directory}/temperature.json and temperature.png"
+
+
 def _evaluate(settings: Settings) -> Rows:
     evaluation, benchmark = settings.evaluation, settings.benchmark
     samples = f"{evaluation.n} samples a problem"
@@ -124,7 +134,7 @@ def _curriculum(settings: Settings) -> Rows:
     yield "starts", f"from {settings.curriculum.initial_model or 'random weights'}"
 
 
-_PARTS = {"sft": _sft, "grpo": _grpo, "evaluate": _evaluate, "curriculum": _curriculum}
+_PARTS = {"sft": _sft, "grpo": _grpo, "calibrate": _calibrate, "evaluate": _evaluate, "curriculum": _curriculum}
 
 
 def _rows(path: Path) -> int | None:

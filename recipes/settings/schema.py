@@ -185,6 +185,12 @@ class PromptSettings:
     length_sorted_batches: bool
     """True: a batch holds problems of like response length, so that its rollouts end together."""
 
+    @property
+    def read_ledgers(self) -> bool:
+        """Whether anything asks what the rollouts of ``ledgers`` say."""
+        rules = (self.min_solve_rate, self.max_solve_rate, self.min_response_tokens, self.max_response_tokens)
+        return self.length_sorted_batches or any(bound is not None for bound in rules)
+
 
 @dataclass
 class StoppingSettings:

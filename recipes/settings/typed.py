@@ -63,6 +63,8 @@ def typed_values(
             continue
         try:
             value = OmegaConf.select(config, key, throw_on_missing=True)
+            if OmegaConf.is_list(value):  # its members may be references
+                value = OmegaConf.to_container(value, resolve=True)
         except InterpolationKeyError as error:
             problems += _dangling(key, str(text), str(error), fields)
             following.append(_unresolved(key, text, error))

@@ -35,15 +35,7 @@ def policy_batch(
         overlong_filtering=settings.overlong_filtering,
         overlong_in_group_statistics=settings.overlong_in_group_statistics,
     )
-    rollouts = [rollout for group in groups for rollout in group.rollouts]
-    prompt_lengths = torch.tensor([len(r.prompt_tokens) for r in rollouts])
-    lengths = prompt_lengths + torch.tensor([len(r.response_tokens) for r in rollouts])
-    width = -(-int(lengths.max()) // width_multiple) * width_multiple
-    tokens = torch.full((len(rollouts), width), pad_token, dtype=torch.long)
-    for row, rollout in enumerate(rollouts):
-        ids = (*rollout.prompt_tokens, *rollout.response_tokens)
-        tokens[row, : len(ids)] = torch.tensor(ids)
-    mask = response_mask(prompt_lengths, lengths, width)
+    tokens, lengths, mask = padded_rollouts(groups, pad_token=pad_token, width_multiple=width_multiple)
     loss_mask = mask & scored.kept.reshape(-1, 1)
     total_tokens = int(ranks.sum_over_replicas({"tokens": float(loss_mask.sum())})["tokens"])
     weights = token_weights(
@@ -54,3 +46,24 @@ def policy_batch(
         total_tokens_global=total_tokens,
     )
     return PolicyBatch(tokens, lengths, mask, weights, scored.advantages.reshape(-1))
+
+
+def entropy_batch(groups: Sequence[Group], *, pad_token: int, width_multiple: int) -> PolicyBatch:
+    """Rollouts to look at, not to learn from: weights and advantages are 0."""
+    tokens, lengths, mask = padded_rollouts(groups, pad_token=pad_token, width_multiple=width_multiple)
+    return PolicyBatch(tokens, lengths, mask, torch.zeros(mask.shape), torch.zeros(len(lengths)))
+
+
+def padded_rollouts(
+    groups: Sequence[Group], *, pad_token: int, width_multiple: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """``tokens`` [B, S], ``lengths`` [B] and ``response_mask`` [B, S-1] of a ``PolicyBatch``."""
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    prompt_lengths = torch.tensor([len(r.prompt_tokens) for r in rollouts])
+    lengths = prompt_lengths + torch.tensor([len(r.response_tokens) for r in rollouts])
+    width = -(-int(lengths.max()) // width_multiple) * width_multiple
+    tokens = torch.full((len(rollouts), width), pad_token, dtype=torch.long)
+    for row, rollout in enumerate(rollouts):
+        ids = (*rollout.prompt_tokens, *rollout.response_tokens)
+        tokens[row, : len(ids)] = torch.tensor(ids)
+    return tokens, lengths, response_mask(prompt_lengths, lengths, width)

@@ -1,33 +1,36 @@
 """Strictly on-policy GRPO (AceReason-Nemotron 1.1, §3.2.1), one global batch of prompts at a time:
 
 sample G rollouts for each prompt, each graded by rule as soon as it is complete -> advantages within the group -> one
-update -> log -> save.
+update -> held-out score, when it is due -> log -> save.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from recipes.checkpoints.store import CheckpointStore
-from recipes.data.order import PromptOrder
 from recipes.data.prompts import EncodedPrompt
 from recipes.objectives.policy_batch import PolicyBatch
 from recipes.objectives.summaries import rollout_summary
-from recipes.records import Group, Rollout, Verdict
-from recipes.rollouts.engine import RolloutEngine
-from recipes.rollouts.group_sampling import Decoder, sample_groups, sampling_seed
+from recipes.records import Group
+from recipes.rollouts.group_sampling import sampling_seed
 from recipes.rollouts.ledger import Ledger
-from recipes.settings.schema import GrpoSettings
+from recipes.settings.schema import GrpoSettings, StoppingSettings
 from recipes.training.batching import policy_batch
+from recipes.training.entropy_watch import EntropyWatch
+from recipes.training.epochs import EpochPlanner
+from recipes.training.graded_sampling import GradedSampler, Sampled, Sampling
 from recipes.training.metrics_log import MetricsLog
-from recipes.training.ports import Grader, MetricLogger, Policy, Ranks, UpdateMetrics
+from recipes.training.ports import MetricLogger, Policy, Ranks, UpdateMetrics
+from recipes.training.stopping import StageEnd, StoppedBy, plateau
+from recipes.training.validation import Validation
 
 SECONDS_BETWEEN_REFRESHES = 0.5
 """Of the progress bar while a batch is being sampled."""
@@ -53,15 +56,16 @@ class GrpoLoop:
 
     stage: str
     settings: GrpoSettings
+    stopping: StoppingSettings
     seed: int
     save_every_steps: int
-    prompts: PromptOrder[EncodedPrompt]
-    tokenizer: Decoder
+    epochs: EpochPlanner
     pad_token: int
     width_multiple: int
     """The padded width of a batch is a multiple of it."""
-    engine: RolloutEngine
-    grader: Grader
+    sampler: GradedSampler
+    validation: Validation
+    entropy_watch: EntropyWatch
     policy: Policy
     ranks: Ranks
     store: CheckpointStore
@@ -69,13 +73,12 @@ class GrpoLoop:
     metrics_log: MetricsLog
     logger: MetricLogger
 
-    def fit(self, first_step: int) -> None:
-        """Train from ``first_step`` (0, or the step of the checkpoint that was loaded) to ``max_steps``."""
+    def fit(self, first_step: int) -> StageEnd:
+        """Train from ``first_step`` (0, or the step of the checkpoint that was loaded) to the end of the stage."""
         if self.ranks.is_main:
             self.ledger.forget_from(first_step)
             self.metrics_log.forget_from(first_step)
         self.ranks.barrier()
-        steps = range(first_step, self.settings.max_steps)
         with tqdm(
             total=self.settings.max_steps,
             initial=first_step,
@@ -84,81 +87,88 @@ class GrpoLoop:
             disable=not self.ranks.is_main,
             dynamic_ncols=True,
         ) as bar:
-            for step in steps:
-                self.step(step, bar)
-                done = step + 1
-                if done % self.save_every_steps == 0 or done == self.settings.max_steps:
+            done, stopped_by = first_step, self.stopped_by(first_step)
+            while stopped_by is None:
+                self.step(done, bar)
+                done += 1
+                stopped_by = self.stopped_by(done)
+                if stopped_by is not None or done % self.save_every_steps == 0:
                     self.save(done)
+        if self.ranks.is_main:
+            self.ledger.write_totals()
+        return StageEnd(stopped_by, done)
+
+    def stopped_by(self, done: int) -> StoppedBy | None:
+        """Why the stage ends after ``done`` steps, None when it goes on; the same on every process."""
+        if done >= self.settings.max_steps:
+            return "max_steps"
+        if self.stopping.metric != "none":
+            flat = plateau(self.metrics_log.rows(), self.stopping) if self.ranks.is_main else None
+            if self.ranks.broadcast(flat):
+                return "plateau"
+        return None if self.epochs.at(done) else "solved"
 
     def step(self, step: int, bar: tqdm) -> None:
-        """Sample, grade, update, log."""
+        """Sample, grade, update, validate, log."""
         clock = PhaseClock()
-        mine = self.prompts.batch(step, self.settings.prompts_per_step)[self.ranks.replica :: self.ranks.replicas]
+        start = self.validate(0, "validation_start", bar) if step == 0 else {}
+        mine = self.epochs.batch(step)[self.ranks.replica :: self.ranks.replicas]
         with clock.phase("sample"):
-            rollouts, verdicts = self.sample(step, mine, bar)
+            sampled = self.sample(step, mine, bar)
         with clock.phase("grade"):
-            groups = self.grade(mine, rollouts, verdicts)
+            groups = self.sampler.grade(sampled)
         with clock.phase("update"):
             batch = policy_batch(
                 groups, self.settings, self.ranks, pad_token=self.pad_token, width_multiple=self.width_multiple
             )
             update = self.policy.update(self.with_reference(batch))
         if self.ranks.is_replica_source:
-            epoch = self.prompts.epoch(step, self.settings.prompts_per_step)
-            self.ledger.write(step, epoch, self.ranks.replica, groups)
-        self.log(step, self.rollout_means(groups, batch), update, clock, bar)
+            self.ledger.write(step, self.epoch(step), self.ranks.replica, groups)
+        scores = start | self.validate(step + 1, "validation", bar)
+        self.log(step, self.rollout_means(groups, batch), scores, update, clock, bar)
 
-    def sample(
-        self, step: int, prompts: Sequence[EncodedPrompt], bar: tqdm
-    ) -> tuple[list[tuple[Rollout, ...]], dict[tuple[int, int], Future[Verdict]]]:
-        """G rollouts for each of this replica's prompts, drawn from the current weights, and their verdicts to come.
+    def epoch(self, step: int) -> int:
+        """The pass over the prompts (from 0) that a step belongs to."""
+        epoch = self.epochs.at(step)
+        assert epoch is not None
+        return epoch.number
 
-        The verdicts, by (prompt, sample), are the replica source's alone.
-        """
-        total, complete, shown = len(prompts) * self.settings.rollouts_per_prompt, 0, 0.0
-        verdicts: dict[tuple[int, int], Future[Verdict]] = {}
+    def sample(self, step: int, prompts: Sequence[EncodedPrompt], bar: tqdm) -> Sampled:
+        """G rollouts for each of this replica's prompts, drawn from the current weights, and their verdicts to come."""
+        total, shown = len(prompts) * self.settings.rollouts_per_prompt, 0.0
 
-        def finished(index: int, rollout: Rollout) -> None:
-            nonlocal complete, shown
-            if self.ranks.is_replica_source:
-                verdicts[index, rollout.sample] = self.grader.submit(rollout.text, prompts[index].problem)
-            complete += 1
-            if complete == total or time.monotonic() - shown > SECONDS_BETWEEN_REFRESHES:
+        def complete(count: int) -> None:
+            nonlocal shown
+            if count == total or time.monotonic() - shown > SECONDS_BETWEEN_REFRESHES:
                 shown = time.monotonic()
-                bar.set_description_str(f"{self.stage} sampled {complete}/{total}")
+                bar.set_description_str(f"{self.stage} sampled {count}/{total}")
 
-        rollouts = sample_groups(
-            self.engine,
-            prompts,
-            self.tokenizer,
+        sampling = Sampling(
             rollouts_per_prompt=self.settings.rollouts_per_prompt,
             max_response_length=self.settings.max_response_length,
             temperature=self.settings.sampling_temperature,
             top_p=self.settings.top_p,
-            seed=sampling_seed(self.seed, self.stage, step, self.ranks.replica),
-            finished=finished,
         )
-        return rollouts, verdicts
-
-    def grade(
-        self,
-        prompts: Sequence[EncodedPrompt],
-        rollouts: Sequence[tuple[Rollout, ...]],
-        verdicts: Mapping[tuple[int, int], Future[Verdict]],
-    ) -> list[Group]:
-        """The rule-based reward of every rollout, worked out once in a replica: waits for what is not there yet."""
-        known = {place: verdict.result() for place, verdict in verdicts.items()}
-        shared = self.ranks.broadcast_in_replica(known if self.ranks.is_replica_source else None)
-        return [
-            Group(prompt.problem, group, tuple(shared[index, rollout.sample] for rollout in group))
-            for index, (prompt, group) in enumerate(zip(prompts, rollouts, strict=True))
-        ]
+        return self.sampler.sample(
+            prompts, sampling, sampling_seed(self.seed, self.stage, step, self.ranks.replica), complete
+        )
 
     def with_reference(self, batch: PolicyBatch) -> PolicyBatch:
         """Log-probs of the reference model, only where there is a KL term."""
         if self.settings.kl_coefficient == 0:
             return batch
         return replace(batch, reference_log_probs=self.policy.reference_log_probs(batch))
+
+    def validate(self, done: int, prefix: str, bar: tqdm) -> dict[str, float]:
+        """The held-out score after ``done`` steps, when it is due, as columns of the row of metrics."""
+        if not self.validation.due(done, self.settings.max_steps):
+            return {}
+        clock = PhaseClock()
+        with clock.phase("validation"):
+            scores = self.validation.measure(done, lambda text: bar.set_description_str(f"{self.stage} {text}"))
+        return {f"{prefix}_{name}": value for name, value in scores.items()} | {
+            f"seconds_{prefix}": clock.seconds["validation"]
+        }
 
     def rollout_means(self, groups: Sequence[Group], batch: PolicyBatch) -> dict[str, float]:
         """Means over the global batch, and ``response_tokens``, its sum."""
@@ -173,12 +183,20 @@ class GrpoLoop:
         means = {name: sums[f"{name}.total"] / sums[f"{name}.count"] for name in tallies}
         return means | {"response_tokens": sums["response_length.total"]}
 
-    def log(self, step: int, means: Mapping[str, float], update: UpdateMetrics, clock: PhaseClock, bar: tqdm) -> None:
+    def log(
+        self,
+        step: int,
+        means: Mapping[str, float],
+        scores: Mapping[str, float],
+        update: UpdateMetrics,
+        clock: PhaseClock,
+        bar: tqdm,
+    ) -> None:
         """One row of metrics to ``metrics.jsonl``, the loggers and the progress bar."""
         seconds = sum(clock.seconds.values())
-        metrics = {
+        metrics: dict[str, Any] = {
             "step": step,
-            "epoch": self.prompts.epoch(step, self.settings.prompts_per_step),
+            "epoch": self.epoch(step),
             **means,
             "entropy": update.entropy,
             "loss": update.loss,
@@ -186,16 +204,21 @@ class GrpoLoop:
             "gradient_norm": update.gradient_norm,
             "learning_rate": update.learning_rate,
             "temperature": self.settings.sampling_temperature,
+            **scores,
             **{f"seconds_{name}": value for name, value in clock.seconds.items()},
             "tokens_per_second": means["response_tokens"] / seconds,
         }
         if self.ranks.is_main:
+            metrics["entropy_warning"], warning = self.entropy_watch.judge(self.metrics_log.rows(), update.entropy)
+            if warning is not None:
+                bar.write(f"{self.stage}, step {step + 1}: {warning}")
             self.metrics_log.append(metrics)
             self.logger.log_metrics({k: v for k, v in metrics.items() if k != "step"}, step, "train/")
         bar.set_description_str(self.stage)
         bar.set_postfix_str(
             f"reward {metrics['reward']:.2f}, truncated {metrics['truncated']:.0%}, "
             f"length {metrics['response_length']:.0f}, entropy {metrics['entropy']:.2f}"
+            + (f", held out {scores['validation_avg']:.1%}" if "validation_avg" in scores else "")
         )
         bar.update(1)
 
@@ -207,6 +230,6 @@ class GrpoLoop:
         self.policy.save_state(self.store.pending_state(step))
         self.ranks.barrier()
         if self.ranks.is_main:
-            position = self.prompts.position(step, self.settings.prompts_per_step)
+            position = self.epochs.position(step)
             self.store.commit(step, {"stage": self.stage, "order": position.as_dict()})
         self.ranks.barrier()
