@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import IO, Any, Literal
 
 from recipes.atomic_files import atomic_file
 from recipes.grading.code_grader import CodeGrader
@@ -134,7 +134,7 @@ def grade_file(
     counts: Counter[str] = Counter()
     waiting: deque[tuple[InputRow, Future[Any] | None]] = deque()
 
-    def write_first(file: TextIO) -> None:
+    def write_first(file: IO) -> None:
         row, future = waiting.popleft()
         verdict = _malformed_row(row, domain) if future is None else _verdict_row(row.id, future.result())
         file.write(_line(verdict))
