@@ -143,5 +143,6 @@ def _assert_clean(probe: dict) -> None:
     assert builtin == "2 3 3 True", probe
     # No more priority than the judge has, no descriptor and no variable but these.
     assert rest == (
-        f"{os.nice(0)} ['0', '1', '2', '3'] ['HOME', 'LANG', 'OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'PYTHONHASHSEED', 'TMPDIR']"
+        f"{os.nice(0)} ['0', '1', '2', '3'] "
+        "['HOME', 'LANG', 'OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'PYTHONHASHSEED', 'TMPDIR']"
     ), probe
