@@ -2,7 +2,8 @@
 
     python -m recipes.import_hf HF_DIR OUT.nemo [model.rope_theta=1000000] [model.max_position_embeddings=131072]
 
-Any machine will do: no GPU, and memory for a few tensors only.
+Any machine will do: no GPU, and memory for a few tensors only. ``OUT.manifest.json`` is written last: a training stage
+starts from weights that have it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recipes.checkpoints.hf_config import OVERRIDES, ConversionError
+from recipes.checkpoints.manifest import manifest_path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         import_hf(arguments.hf_dir, arguments.output, dict(text.split("=", 1) for text in arguments.overrides))
     except ConversionError as error:
         sys.exit(f"error: {error}")
-    print(f"wrote {arguments.output}")
+    print(f"wrote {arguments.output} and {manifest_path(arguments.output).name}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m recipes.run_sft stage=sft cluster=cpu run.directory=runs/try/sft data.train=demonstrations.jsonl
 
-A killed run goes on where it was with the same command. The stage ends with RUN/model.nemo and RUN/finished.json.
+A killed run goes on where it was with the same command. The stage ends with RUN/model.nemo and RUN/manifest.json.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from pathlib import Path
 
 from recipes.backends.aligner.nemo_file import require_same_architecture, write_stage_model
 from recipes.backends.start import start_frameworks
+from recipes.checkpoints.manifest import Parent
 from recipes.checkpoints.store import Checkpoint, CheckpointStore
 from recipes.data.jsonl import read_demonstrations
 from recipes.data.prompts import EncodedDataset, encode_demonstrations
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.settings.compose import settings_from_command_line
 from recipes.settings.schema import Settings
-from recipes.training.run_folder import RunFolder
+from recipes.training.attempts import Attempts
+from recipes.training.run_folder import RunFolder, parent_weights
 from recipes.user_input import checked_input
 
 
@@ -28,8 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     settings = settings_from_command_line("sft", __doc__, arguments)
     folder = RunFolder(Path(settings.run.directory))
-    if folder.say_if_finished():
-        return
+    with checked_input("python -m recipes.run_sft"):
+        if folder.say_if_finished():
+            return
     store = CheckpointStore(folder.checkpoints, settings.checkpoint.keep)
     with checked_input("python -m recipes.run_sft"):
         tokenizer = load_tokenizer(settings.model.tokenizer)
@@ -43,8 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         start = store.resume_point(resume=settings.run.resume)
         if settings.model.restore_from is not None:
             require_same_architecture(Path(settings.model.restore_from), settings.model)
+        parent = parent_weights(settings)
     start_frameworks(settings, "recipes.run_sft", arguments)
-    _train(settings, folder, pad_token_of(tokenizer), train, validation, store, start)
+    _train(settings, folder, pad_token_of(tokenizer), train, validation, store, start, parent)
 
 
 def _require_a_batch(settings: Settings, train: EncodedDataset) -> None:
@@ -63,6 +67,7 @@ def _train(
     validation: EncodedDataset,
     store: CheckpointStore,
     start: Checkpoint | None,
+    parent: Parent | None,
 ) -> None:
     from recipes.backends.aligner.ranks import MegatronRanks
     from recipes.backends.aligner.sft import EpochTrainer, TokenRows, data_loader, open_sft_session, trainer_state
@@ -73,7 +78,9 @@ def _train(
     )
     ranks = MegatronRanks()
     folder.record_settings(settings, ranks)
+    attempts = Attempts(folder.attempts)
     if ranks.is_main:
+        attempts.begin(settings, start.step if start else 0, parent)
         print(train.report())
         folder.metrics.forget_from(progress["step"] if progress else 0)
     sft = settings.sft
@@ -106,7 +113,7 @@ def _train(
     trainer.fit()
     write_stage_model(session.model, folder.model, settings.model)
     if ranks.is_main:
-        folder.finish(settings.stage.name, trainer.step)
+        folder.finish(settings, trainer.step, attempts, parent)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def plan_steps(settings: Settings, stages: Sequence[StageCommand]) -> list[Step]
                 title="first weights: Hugging Face -> .nemo",
                 module="recipes.import_hf",
                 arguments=(str(data / "initial"), checkpoint),
-                output=Path(checkpoint),
+                output=initial / "manifest.json",
                 folder=initial,
             ),
         ]
@@ -114,7 +114,13 @@ def check_inputs(settings: Settings, stages: Sequence[StageCommand]) -> None:
     problems = value_problems(evaluation, "evaluate")
     if not generates_data(settings):
         problems += [p for p in file_problems(evaluation, "evaluate") if p.key != "evaluation.checkpoint"]
-        problems += [p for stage in stages for p in file_problems(stage.settings, stage.command)]
+        # Rollouts of earlier stages are not there yet; the stage that reads them looks for them.
+        problems += [
+            problem
+            for stage in stages
+            for problem in file_problems(stage.settings, stage.command)
+            if problem.key != "prompts.ledgers"
+        ]
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
 
@@ -126,7 +132,7 @@ def _training(stage: StageCommand, folder: Path, checkpoint: str | None) -> Step
         title=f"{stage.name}: {_sft(stage.settings) if stage.command == 'sft' else _grpo(stage.settings)}",
         module=stage.module,
         arguments=(*stage.overrides, restore),
-        output=folder / "finished.json",
+        output=folder / "manifest.json",
         folder=folder,
         trains=True,
     )

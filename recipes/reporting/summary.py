@@ -21,7 +21,7 @@ EDGES = {"entropy": "entropy", "truncated_fraction": "truncated", "reward": "rew
 
 @dataclass(frozen=True, slots=True)
 class StageFolder:
-    """One stage on disk: ``metrics.jsonl``, ``finished.json``, ``evaluation/scores.json``."""
+    """One stage on disk: ``metrics.jsonl``, ``manifest.json``, ``evaluation/scores.json``."""
 
     name: str
     kind: str
@@ -35,7 +35,7 @@ class StageFolder:
     @property
     def finished(self) -> bool:
         """The stage was trained to its end."""
-        return (self.folder / "finished.json").is_file()
+        return (self.folder / "manifest.json").is_file()
 
     def metrics(self) -> list[dict[str, Any]]:
         """Rows of ``metrics.jsonl``; a last line torn by a kill is left out."""
@@ -68,11 +68,11 @@ def summarise(stages: Iterable[StageFolder], final_hf: Path) -> dict[str, Any]:
 
 
 def _entry(stage: StageFolder) -> dict[str, Any]:
-    finished = json.loads((stage.folder / "finished.json").read_text(encoding="utf-8"))
+    manifest = json.loads((stage.folder / "manifest.json").read_text(encoding="utf-8"))
     rows = stage.metrics() if stage.kind == "grpo" else []
     entry: dict[str, Any] = {
         "name": stage.name,
-        "steps": finished["steps"],
+        "steps": manifest["steps"],
         "temperature": rows[-1]["temperature"] if rows else None,
     }
     for name, key in EDGES.items():

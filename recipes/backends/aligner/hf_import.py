@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
@@ -28,12 +29,16 @@ from recipes.checkpoints.hf_config import (
     with_overrides,
 )
 from recipes.checkpoints.hf_names import Parameter, hf_shapes, merge, parameters
+from recipes.checkpoints.manifest import manifest_path
+from recipes.checkpoints.provenance import write_import_manifest
 from recipes.checkpoints.safetensors_folder import DTYPES, SafetensorsFolder
 from recipes.settings.schema import ModelSettings
 
 
 def import_hf(hf_dir: Path, output: Path, overrides: Mapping[str, object]) -> None:
     """Convert a Qwen2 or Llama checkpoint; ``output`` appears by one rename, an existing one is replaced.
+
+    Its manifest (``manifest_path(output)``) is written last.
 
     Peak memory is a few times the largest tensor, whatever the size of the model.
 
@@ -54,6 +59,8 @@ def import_hf(hf_dir: Path, output: Path, overrides: Mapping[str, object]) -> No
     dtype = weights.check(hf_shapes(architecture), ignored=_never_read(architecture))
     output.parent.mkdir(parents=True, exist_ok=True)
     _require_space(output.parent, weights.total_bytes)
+    started = datetime.now(timezone.utc)
+    manifest_path(output).unlink(missing_ok=True)  # it is about the weights that are replaced now
 
     staging = output.with_name(f".{output.name}.partial")
     shutil.rmtree(staging, ignore_errors=True)
@@ -69,6 +76,7 @@ def import_hf(hf_dir: Path, output: Path, overrides: Mapping[str, object]) -> No
     write_side_files(staging, OmegaConf.create(_nemo_config(architecture, hf_dir)), hf_dir)
     (staging / HF_NAME / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     pack(staging, output)
+    write_import_manifest(output, hf_dir, overrides, started)
 
 
 def _load(weights: SafetensorsFolder, parameter: Parameter, architecture: Architecture) -> Tensor:

@@ -13,7 +13,7 @@ MODULE = "tests.unit.curriculum.step_process"
 
 
 def main(root: Path, *second: str) -> None:
-    outputs = [root / "one" / "finished.json", root / "two" / "finished.json"]
+    outputs = [root / "one" / "manifest.json", root / "two" / "manifest.json"]
     steps = [
         Step("one", "one", MODULE, (str(outputs[0]),), outputs[0], outputs[0].parent, trains=True),
         Step("two", "two", MODULE, (str(outputs[1]), *second), outputs[1], outputs[1].parent, trains=True),

@@ -18,9 +18,9 @@ def steps(tmp_path: Path) -> list[Step]:
         return Step(name, name, "module", (), tmp_path / output, (tmp_path / output).parent, **flags)
 
     return [
-        step("math1", "math1/finished.json", trains=True),
+        step("math1", "math1/manifest.json", trains=True),
         step("math1/evaluation", "math1/evaluation/scores.json", feeds=False),
-        step("math2", "math2/finished.json", trains=True),
+        step("math2", "math2/manifest.json", trains=True),
         step("math2/evaluation", "math2/evaluation/scores.json", feeds=False),
     ]
 
@@ -62,7 +62,7 @@ def test_a_removed_evaluation_alone_is_done_again(tmp_path: Path, steps: list[St
     assert names(progress.pending(steps)) == ["math1/evaluation"]
 
 
-@pytest.mark.parametrize("trace", ["finished.json", "checkpoints/step_00000010/checkpoint.json"])
+@pytest.mark.parametrize("trace", ["manifest.json", "checkpoints/step_00000010/checkpoint.json"])
 def test_a_stage_trained_from_weights_that_are_gone_is_not_mixed_in(
     tmp_path: Path, steps: list[Step], trace: str
 ) -> None:

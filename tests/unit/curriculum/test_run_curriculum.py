@@ -60,7 +60,7 @@ def test_sigkill_ends_the_step_too_and_the_same_command_goes_on(tmp_path: Path) 
             "fail",
             "Step two failed (exit status 3). Its messages are above, those of the frameworks in {root}/two/logs.",
         ),
-        ("nothing", "Step two ended without {root}/two/finished.json"),
+        ("nothing", "Step two ended without {root}/two/manifest.json"),
     ],
 )
 def test_a_step_that_fails_stops_the_run(tmp_path: Path, what: str, message: str) -> None:

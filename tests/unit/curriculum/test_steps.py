@@ -51,7 +51,7 @@ def test_each_stage_starts_from_the_one_before_and_is_evaluated() -> None:
             "r/x/data",
         )
         assert trained.run.seed == 7
-        assert steps[stage].output == Path(f"r/x/{stage}/finished.json")
+        assert steps[stage].output == Path(f"r/x/{stage}/manifest.json")
         before = f"r/x/{stage}/model.nemo"
         evaluated = compose("evaluate", steps[f"{stage}/evaluation"].arguments)
         assert evaluated.evaluation.checkpoint == before

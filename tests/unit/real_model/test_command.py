@@ -58,7 +58,7 @@ def test_an_earlier_runs_folder_is_emptied(tmp_path: Path) -> None:
     start_afresh(folder, MARKER)
     (folder / "hf").mkdir()
     (folder / "hf" / "config.json").write_text("{}")
-    (folder / "finished.json").write_text("{}")
+    (folder / "manifest.json").write_text("{}")
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "file").write_text("")

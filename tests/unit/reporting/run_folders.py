@@ -34,7 +34,7 @@ def evaluated(folder: Path, avg: float, samples: list[dict[str, Any]]) -> None:
 
 def finished(folder: Path, steps: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "finished.json").write_text(json.dumps({"stage": folder.name, "steps": steps, "model": "model.nemo"}))
+    (folder / "manifest.json").write_text(json.dumps({"stage": folder.name, "steps": steps, "model": "model.nemo"}))
 
 
 def grpo_row(step: int) -> dict[str, Any]:
