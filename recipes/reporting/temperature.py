@@ -9,7 +9,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FormatStrFormatter, NullFormatter, PercentFormatter
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +17,8 @@ from rich.table import Table
 from recipes.atomic_files import atomic_file
 from recipes.reporting.figures import INK, SERIES, STYLE
 
+COARSE = 3.0
+"""Entropies of neighbouring temperatures further apart than this factor leave the place between them uncertain."""
 BAND = 0.13
 """Opacity of the interval of the chosen temperature."""
 
@@ -29,13 +31,20 @@ def in_words(record: Mapping[str, Any]) -> str:
     )
     if record["clamped"] is not None:
         which = f"the {record['clamped']} temperature that was measured"
-        text += f"; the target lies beyond {which}: extend calibration.temperatures to come nearer"
+        return text + f"; the target lies beyond {which}: extend calibration.temperatures to come nearer"
+    below = [p for p in record["points"] if p["temperature"] <= record["temperature"]]
+    above = [p for p in record["points"] if p["temperature"] >= record["temperature"]]
+    if below and above and above[0]["entropy"] > COARSE * below[-1]["entropy"]:
+        text += (
+            f"; between {below[-1]['temperature']:g} and {above[0]['temperature']:g} the entropy grows more than "
+            f"{COARSE:g}-fold: calibration.temperatures between them would say more"
+        )
     return text
 
 
 def print_temperature(record: Mapping[str, Any], console: Console | None = None) -> None:
     """Print the table."""
-    table = Table(box=box.SIMPLE_HEAD, caption_justify="left", caption=in_words(record))
+    table = Table(box=box.SIMPLE_HEAD)
     for heading in ("temperature", "entropy (nats)", "reward", "truncated", "tokens"):
         table.add_column(heading, justify="right", no_wrap=True)
     for point in record["points"]:
@@ -47,7 +56,9 @@ def print_temperature(record: Mapping[str, Any], console: Console | None = None)
             f"{point['tokens']:,}",
         )
     # A pipe has no width: the table keeps its natural one there.
-    (console or Console(width=None if Console().is_terminal else 140)).print(table)
+    console = console or Console(width=None if Console().is_terminal else 140)
+    console.print(table)
+    console.print(in_words(record), soft_wrap=True)
 
 
 def write_temperature_png(path: Path, record: Mapping[str, Any]) -> None:
@@ -75,7 +86,9 @@ def temperature_png(record: Mapping[str, Any]) -> bytes:
             textcoords="offset points",
             fontsize=9,
         )
-        entropy.set_ylim(bottom=0)
+        entropy.set_yscale("log")  # the curve between two points is drawn as it is interpolated
+        entropy.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        entropy.yaxis.set_minor_formatter(NullFormatter())
         for axes in parts:
             axes.axvspan(record["low"], record["high"], color=SERIES, alpha=BAND, linewidth=0)
             axes.axvline(record["temperature"], color=SERIES, linewidth=1.2)
