@@ -10,11 +10,11 @@ from pathlib import Path
 from statistics import median
 
 from recipes.atomic_files import write_text
-from recipes.data import tiny_math, tiny_model, tiny_tokenizer
+from recipes.data import tiny_code, tiny_math, tiny_model, tiny_tokenizer
 from recipes.data.jsonl import demonstration_row, problem_row, write_jsonl
-from recipes.data.prompts import ChatTokenizer, prompt_ids, response_ids
-from recipes.data.tiny_math import Split
+from recipes.data.prompts import ChatTokenizer, instruction_of, prompt_ids, response_ids
 from recipes.data.tiny_model import Architecture
+from recipes.data.tiny_pools import Dice, Split, seed_of
 from recipes.data.tiny_tokenizer import INSTRUCTION
 from recipes.records import Demonstration, Problem
 
@@ -25,7 +25,10 @@ class FilePlan:
 
     name: str
     split: Split
-    rows: int
+    math: int
+    """Rows of ``tiny_math``."""
+    code: int
+    """Rows of ``tiny_code``; those of a file of both kinds are shuffled."""
     difficulties: tuple[int, ...]
     """Drawn in turn: a repeated difficulty weighs more."""
     demonstrations: bool
@@ -34,18 +37,25 @@ class FilePlan:
     """Told apart from the other files of a split by this number, added to the seed."""
     purpose: str
 
+    @property
+    def rows(self) -> int:
+        return self.math + self.code
+
 
 KINDS = ("add", "subtract", "missing", "terms", "multiply", "word")
-"""Of the demo: few enough that three epochs teach the arithmetic, so that slips are what is left for RL to repair."""
+"""Of the demo's math: few enough that three epochs teach the arithmetic, so that slips are what is left for RL."""
 
 FILES = (
-    FilePlan("sft_train.jsonl", "train", 9600, (1, 1, 1, 2, 2, 3, 4), True, 0, "SFT"),
-    FilePlan("sft_validation.jsonl", "validation", 256, (1, 1, 1, 2, 2, 3, 4), True, 0, "held-out loss of SFT"),
-    FilePlan("math1.jsonl", "train", 512, (1, 1, 2), False, 1000, "GRPO, simple"),
-    FilePlan("math2.jsonl", "train", 512, (1, 2, 3), False, 2000, "GRPO, mixed, harder"),
-    FilePlan("math3.jsonl", "train", 512, (2, 3, 4), False, 3000, "GRPO, hard"),
-    FilePlan("math4.jsonl", "train", 512, (2, 3, 4, 4), False, 4000, "GRPO, hard"),
-    FilePlan("heldout.jsonl", "heldout", 108, (1, 1, 2, 2, 3, 4), False, 0, "avg@n"),
+    FilePlan("sft_train.jsonl", "train", 9600, 4800, (1, 1, 1, 2, 2, 3, 4), True, 0, "SFT"),
+    FilePlan("sft_validation.jsonl", "validation", 192, 96, (1, 1, 1, 2, 2, 3, 4), True, 0, "held-out loss of SFT"),
+    FilePlan("math1.jsonl", "train", 512, 0, (1, 1, 2), False, 1000, "GRPO, simple"),
+    FilePlan("math2.jsonl", "train", 512, 0, (1, 2, 3), False, 2000, "GRPO, mixed, harder"),
+    FilePlan("math3.jsonl", "train", 512, 0, (2, 3, 4), False, 3000, "GRPO, hard"),
+    FilePlan("code1.jsonl", "train", 0, 512, (1, 2, 3, 4), False, 4000, "GRPO, code"),
+    FilePlan("code2.jsonl", "train", 0, 512, (2, 3, 4), False, 5000, "GRPO, code, harder"),
+    FilePlan("math4.jsonl", "train", 512, 0, (2, 3, 4, 4), False, 6000, "GRPO, hard"),
+    FilePlan("heldout.jsonl", "heldout", 108, 0, (1, 1, 2, 2, 3, 4), False, 0, "avg@n, math"),
+    FilePlan("heldout_code.jsonl", "heldout", 0, 72, (1, 2, 3, 4), False, 0, "avg@n, code"),
 )
 
 
@@ -61,7 +71,7 @@ class FileReport:
     checked: int
     """Long-winded teacher responses."""
     wrong: int
-    """Teacher responses that box a wrong answer."""
+    """Teacher responses that end in a wrong answer or program."""
     sha256: str
 
 
@@ -83,13 +93,19 @@ def write_demo(output: Path, architecture: Architecture, seed: int) -> str:
 
 
 def demonstrations_of(plan: FilePlan, seed: int) -> list[Demonstration]:
-    return tiny_math.demonstrations(seed + plan.draw, plan.split, plan.rows, plan.difficulties, KINDS)
+    """Teacher responses of both kinds; those to code problems carry their own instruction."""
+    number = seed + plan.draw
+    math = tiny_math.demonstrations(number, plan.split, plan.math, plan.difficulties, KINDS)
+    code = tiny_code.demonstrations(number, plan.split, plan.code, plan.difficulties)
+    return Dice(seed_of("mixture", number, plan.name)).shuffled([*math, *code])
 
 
 def problems_of(plan: FilePlan, seed: int) -> list[Problem]:
     """The held-out problems are the same for every seed of the demo, so that scores of different seeds compare."""
-    fixed = plan.split == "heldout"
-    return tiny_math.problems(plan.draw + (0 if fixed else seed), plan.split, plan.rows, plan.difficulties, KINDS)
+    number = plan.draw + (0 if plan.split == "heldout" else seed)
+    math = tiny_math.problems(number, plan.split, plan.math, plan.difficulties, KINDS)
+    code = tiny_code.problems(number, plan.split, plan.code, plan.difficulties)
+    return [*math, *code]
 
 
 def _write_file(output: Path, plan: FilePlan, seed: int, tokenizer: ChatTokenizer) -> FileReport:
@@ -106,8 +122,8 @@ def _write_file(output: Path, plan: FilePlan, seed: int, tokenizer: ChatTokenize
         asked = problems_of(plan, seed)
         responses = [0] * len(asked)
         write_jsonl(path, map(problem_row, asked))
-    prompts = {text: len(prompt_ids(text, tokenizer, INSTRUCTION)) for text in {problem.problem for problem in asked}}
-    lengths = [prompts[problem.problem] + response for problem, response in zip(asked, responses, strict=True)]
+    prompts = {problem.id: len(_prompt(problem, tokenizer)) for problem in asked}
+    lengths = [prompts[problem.id] + response for problem, response in zip(asked, responses, strict=True)]
     return FileReport(
         plan=plan,
         kinds=Counter(str(problem.metadata["kind"]) for problem in asked),
@@ -119,10 +135,18 @@ def _write_file(output: Path, plan: FilePlan, seed: int, tokenizer: ChatTokenize
     )
 
 
+def _prompt(problem: Problem, tokenizer: ChatTokenizer) -> tuple[int, ...]:
+    instruction = INSTRUCTION if problem.tests is None else tiny_code.INSTRUCTION
+    return prompt_ids(problem.problem, tokenizer, instruction_of(problem, instruction))
+
+
 def _samples(seed: int) -> list[Demonstration]:
-    """One concise and one checked response."""
-    rows = tiny_math.demonstrations(seed, "train", 64, (2,), KINDS)
-    return [next(row for row in rows if row.problem.metadata["style"] == style) for style in ("concise", "checked")]
+    """One concise and one checked response, to a math and to a code problem."""
+    rows = [tiny_math.demonstrations(seed, "train", 64, (2,), KINDS), tiny_code.demonstrations(seed, "train", 64, (2,))]
+    return [
+        next(row for row in some if row.problem.metadata["style"] == style)
+        for some, style in zip(rows, ("concise", "checked"), strict=True)
+    ]
 
 
 def _summary_line(report: FileReport) -> str:
@@ -158,8 +182,8 @@ def data_card(
     )
     shown = "\n\n".join(f"```\n{sample.problem.problem}\n\n{sample.response}\n```" for sample in samples)
     return f"""# Data of the demo
-Small math problems with worked solutions, generated by `python -m recipes.prepare_demo` with seed {seed}: the same seed
-gives the same bytes. Apache-2.0, no third-party text.
+Small math and programming problems with worked solutions, generated by `python -m recipes.prepare_demo` with seed
+{seed}: the same seed gives the same bytes. Apache-2.0, no third-party text.
 
 | file | for | split | rows | difficulties | tokens median / max | re-checked | wrong answers | sha256 |
 |---|---|---|---|---|---|---|---|---|
@@ -170,14 +194,20 @@ the shape of Qwen2's, `initial/` a Qwen2 of {parameters:,} random parameters as 
 
 ## Splits
 Train, validation and held-out problems are disjoint by content: a hash of what is asked (17 + 26 is 26 + 17, and 15 - 7
-is "which number plus 7 makes 15") decides the split, whatever the seed. `heldout.jsonl` is the same for every seed.
+is "which number plus 7 makes 15") decides the split, whatever the seed. `heldout.jsonl` and `heldout_code.jsonl` are
+the same for every seed.
+
+## Code
+Expected outputs come from running the reference solution; the tests of a problem tell it from the solution with the
+kind's slip. Rows of `sft_train.jsonl` that ask for a program carry their own `instruction`.
 
 ## Teacher
 Responses imitate distilled reasoning data, faults included. A draw is long-winded and re-checks itself in
-{tiny_math.CHECKED_FRACTION:.0%} of the cases, else concise. {tiny_math.SLIP_FRACTION:.0%} of first passes carry a slip
-(a forgotten carry, a forgotten last step, the wrong operation); a re-check catches it in
-{tiny_math.CATCH_FRACTION:.0%} of the cases. A draw that repeats an earlier response to
-the problem is drawn again, which favours the rarer ones: the shares that result are in the table.
+{tiny_math.CHECKED_FRACTION:.0%} of the cases, else concise. {tiny_math.SLIP_FRACTION:.0%} of first passes
+({tiny_code.SLIP_FRACTION:.0%} in code) carry a slip (a forgotten carry or last step, the wrong operation, a comparison
+the wrong way round); a re-check catches it in {tiny_math.CATCH_FRACTION:.0%} of the cases.
+A draw that repeats an earlier response to the problem is drawn again, which favours the rarer ones: the shares that
+result are in the table.
 
 {shown}
 

@@ -74,6 +74,18 @@ def user_turn(problem: str, instruction: str) -> str:
     return f"{problem}\n\n{instruction}" if instruction else problem
 
 
+def instruction_of(problem: Problem, default: str) -> str:
+    """The row's own ``instruction`` where it has one (a file may mix math and code), else ``data.instruction``.
+
+    Raises:
+        ValueError: the row's instruction is no text.
+    """
+    own = problem.metadata.get("instruction", default)
+    if not isinstance(own, str):
+        raise ValueError(f"problem {problem.id!r}: key 'instruction' is {own!r}; expected a string, or no such key")
+    return own
+
+
 def prompt_ids(problem: str, tokenizer: ChatTokenizer, instruction: str) -> tuple[int, ...]:
     """Token ids of the chat up to and including the header of the assistant's turn.
 
@@ -104,10 +116,17 @@ def encode_prompts(
 ) -> list[EncodedPrompt]:
     """All prompts, same order.
 
+    Args:
+        instruction: of the problems that carry none of their own (``instruction_of``).
+
     Raises:
+        ValueError: as in ``instruction_of``.
         PromptLengthError: names every problem (up to ten) whose prompt is longer than ``max_prompt_length`` tokens.
     """
-    encoded = [EncodedPrompt(problem, prompt_ids(problem.problem, tokenizer, instruction)) for problem in problems]
+    encoded = [
+        EncodedPrompt(problem, prompt_ids(problem.problem, tokenizer, instruction_of(problem, instruction)))
+        for problem in problems
+    ]
     long = [prompt for prompt in encoded if len(prompt.tokens) > max_prompt_length]
     if long:
         named = ", ".join(f"{prompt.problem.id} ({len(prompt.tokens)})" for prompt in long[:10])
@@ -124,13 +143,17 @@ def encode_demonstrations(
 ) -> EncodedDataset:
     """All demonstrations of at most ``max_sequence_length`` tokens, and an account of the others.
 
+    Args:
+        instruction: of the problems that carry none of their own (``instruction_of``).
+
     Raises:
-        ValueError: when none fits.
+        ValueError: when none fits, and as in ``instruction_of``.
     """
     kept: list[EncodedDemonstration] = []
     overlong: list[tuple[str, int]] = []
     for demonstration in demonstrations:
-        prompt = prompt_ids(demonstration.problem.problem, tokenizer, instruction)
+        problem = demonstration.problem
+        prompt = prompt_ids(problem.problem, tokenizer, instruction_of(problem, instruction))
         encoded = EncodedDemonstration(demonstration, prompt, response_ids(demonstration.response, tokenizer))
         if len(encoded) <= max_sequence_length:
             kept.append(encoded)

@@ -10,41 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from random import Random
-from typing import TypeVar
 
-T = TypeVar("T")
-
-DIFFICULTIES = (1, 2, 3, 4)
-
-
-class Dice:
-    """Draws that are the same on every platform and Python version.
-
-    Only ``Random.random`` under an integer seed is used: the one stream whose reproducibility the standard library
-    promises over versions (``randrange``, ``choice`` and ``shuffle`` carry no such promise).
-    """
-
-    def __init__(self, seed: int) -> None:
-        self._random = Random(seed)
-
-    def chance(self, probability: float) -> bool:
-        return self._random.random() < probability
-
-    def between(self, low: int, high: int) -> int:
-        """An integer of ``low .. high``, both included."""
-        return low + int(self._random.random() * (high - low + 1))
-
-    def pick(self, options: Sequence[T]) -> T:
-        return options[self.between(0, len(options) - 1)]
-
-    def shuffled(self, items: Sequence[T]) -> list[T]:
-        """Fisher-Yates."""
-        shuffled = list(items)
-        for last in range(len(shuffled) - 1, 0, -1):
-            other = self.between(0, last)
-            shuffled[last], shuffled[other] = shuffled[other], shuffled[last]
-        return shuffled
+from recipes.data.tiny_pools import Dice
 
 
 @dataclass(frozen=True, slots=True)

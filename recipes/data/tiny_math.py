@@ -4,9 +4,7 @@
 ``<think>\\n...\\n</think>\\n\\nThe answer is \\boxed{43}.``. Both are pure functions of their arguments: the same call
 gives the same bytes on every platform.
 
-Splits are disjoint by content: whether a problem is train, validation or heldout is decided by a hash of its canonical
-content (``Instance.content``: operands free of wording, order and kind), with no seed in it, so that no seed, count,
-difficulty or kind can leak a held-out problem into a training file.
+Splits are disjoint by content (``tiny_pools``): operands free of wording, order and kind.
 
 The teacher imitates what distilled reasoning data look like. Each problem gets several responses. ``concise`` ones are
 the bare steps. ``checked`` ones are two to four times as long: the steps, then one or two rounds of "Wait, let me
@@ -17,19 +15,11 @@ learns the slips too, and too much checking; reinforcement learning with a rule-
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from typing import Literal, get_args
 
-from recipes.data.tiny_kinds import DIFFICULTIES, KINDS, Dice, Instance
+from recipes.data.tiny_kinds import KINDS, Instance
+from recipes.data.tiny_pools import DIFFICULTIES, Dice, Split, Style, digest, draw_pool, seed_of
 from recipes.records import Demonstration, Problem
-
-Split = Literal["train", "validation", "heldout"]
-Style = Literal["concise", "checked"]
-
-SPLITS: tuple[Split, ...] = get_args(Split)
-SPLIT_PERCENT: dict[Split, int] = {"train": 80, "validation": 10, "heldout": 10}
-"""Share of all contents that each split owns."""
 
 SLIP_FRACTION = 0.3
 """Share of the teacher's first passes that carry a slip."""
@@ -42,59 +32,14 @@ RECHECK_PROBABILITY = 0.3
 MAX_CHECKS = 2
 """Checking rounds of one response, at most."""
 
-_ATTEMPTS = 2000
-"""Draws without a new problem after which a pool counts as exhausted."""
-
-
-def split_of(instance: Instance) -> Split:
-    """The split that owns a content: a pure function of the content."""
-    bucket = int.from_bytes(_digest("split", *instance.content)[:8], "big") % 100
-    for split, percent in SPLIT_PERCENT.items():
-        if bucket < percent:
-            return split
-        bucket -= percent
-    raise AssertionError("SPLIT_PERCENT does not add up to 100")
-
 
 def instances(
     seed: int, split: Split, count: int, difficulties: Sequence[int] = DIFFICULTIES, kinds: Sequence[str] = tuple(KINDS)
 ) -> list[Instance]:
-    """Draws ``count`` instances of distinct content, in random order.
-
-    Kinds and difficulties get equal shares; where a small pool runs out (there are few sums of three digits), its
-    share goes to the others.
-
-    Args:
-        seed: any integer; another seed gives other problems of the same split.
-        split: whose contents to draw from.
-        count: how many.
-        difficulties: 1..4; a repeated value weighs more, ``(1, 1, 2)`` gives two thirds of difficulty 1.
-        kinds: names of ``KINDS``; a repeated name weighs more.
-
-    Raises:
-        ValueError: on an unknown split, difficulty or kind, and when all pools together are smaller than ``count``.
-    """
-    _refuse_unknown(split, difficulties, kinds)
-    dice = Dice(_seed("instances", seed, split, count, *difficulties, *kinds))
-    drawn: dict[tuple[str | int, ...], Instance] = {}
-    exhausted: set[tuple[str, int]] = set()
-    index = 0
-    while len(drawn) < count:
-        cell = (kinds[index // len(difficulties) % len(kinds)], difficulties[index % len(difficulties)])
-        index += 1
-        if cell in exhausted:
-            continue
-        instance = _draw_new(dice, cell, split, drawn)
-        if instance is not None:
-            drawn[instance.content] = instance
-            continue
-        exhausted.add(cell)
-        if len(exhausted) == len(set(kinds)) * len(set(difficulties)):
-            raise ValueError(
-                f"tiny_math: split {split!r} has {len(drawn)} problems of kinds {tuple(kinds)} at difficulties "
-                f"{tuple(difficulties)}, {count} asked for: ask for fewer, or for more kinds and difficulties"
-            )
-    return dice.shuffled(list(drawn.values()))
+    """``count`` instances of distinct content, in random order; arguments and errors as in ``tiny_pools.draw_pool``."""
+    draws = {name: kind.draw for name, kind in KINDS.items()}
+    number = seed_of("instances", seed, split, count, *difficulties, *kinds)
+    return draw_pool("tiny_math", draws, number, split, count, difficulties, kinds)
 
 
 def problems(
@@ -130,7 +75,7 @@ def demonstrations(
     if responses_per_problem < 1:
         raise ValueError(f"responses_per_problem is {responses_per_problem}; expected at least 1")
     chosen = instances(seed, split, -(-count // responses_per_problem), difficulties, kinds)
-    dice = Dice(_seed("teacher", seed, split, count, responses_per_problem))
+    dice = Dice(seed_of("teacher", seed, split, count, responses_per_problem))
     rows: list[Demonstration] = []
     for instance in chosen:
         seen: set[str] = set()
@@ -171,7 +116,7 @@ def teacher_response(
 
 def to_problem(instance: Instance, extra: dict[str, object] | None = None) -> Problem:
     """The record of an instance; its id is stable over seeds, splits and runs."""
-    name = f"{instance.kind}-{instance.difficulty}-{_digest(instance.text).hex()[:12]}"
+    name = f"{instance.kind}-{instance.difficulty}-{digest(instance.text).hex()[:12]}"
     metadata = {"kind": instance.kind, "difficulty": instance.difficulty, **(extra or {})}
     return Problem(id=name, problem=instance.text, answer=str(instance.answer), metadata=metadata)
 
@@ -179,35 +124,3 @@ def to_problem(instance: Instance, extra: dict[str, object] | None = None) -> Pr
 def _response(lines: Sequence[str], result: int) -> str:
     thinking = "\n".join(lines)
     return f"<think>\n{thinking}\n</think>\n\nThe answer is \\boxed{{{result}}}."
-
-
-def _draw_new(
-    dice: Dice, cell: tuple[str, int], split: Split, drawn: dict[tuple[str | int, ...], Instance]
-) -> Instance | None:
-    """An instance of a (kind, difficulty) that is not drawn yet; None when that pool is exhausted."""
-    kind, difficulty = cell
-    for _ in range(_ATTEMPTS):
-        instance = KINDS[kind].draw(dice, difficulty)
-        if instance.content not in drawn and split_of(instance) == split:
-            return instance
-    return None
-
-
-def _refuse_unknown(split: str, difficulties: Sequence[int], kinds: Sequence[str]) -> None:
-    found = []
-    if split not in SPLITS:
-        found.append(f"split {split!r}; expected one of {', '.join(SPLITS)}")
-    if not difficulties or set(difficulties) - set(DIFFICULTIES):
-        found.append(f"difficulties {tuple(difficulties)}; expected some of {DIFFICULTIES}")
-    if not kinds or set(kinds) - set(KINDS):
-        found.append(f"kinds {tuple(kinds)}; expected some of {', '.join(KINDS)}")
-    if found:
-        raise ValueError("tiny_math: " + "; ".join(found))
-
-
-def _digest(*parts: object) -> bytes:
-    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
-
-
-def _seed(*parts: object) -> int:
-    return int.from_bytes(_digest(*parts)[:16], "big")

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipes.data import tiny_math
+from recipes.data import tiny_code, tiny_math
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -43,12 +43,16 @@ response begins with ``<think>`` and a rollout's text is the whole of what the m
 
 _CORPUS_SEED = 0
 _CORPUS_ROWS = 3000
+"""Of either kind."""
 
 
 def corpus() -> Iterable[str]:
     """The training text: prompts and responses of the train split, one fixed draw."""
     for demonstration in tiny_math.demonstrations(_CORPUS_SEED, "train", _CORPUS_ROWS):
         yield f"user\n{demonstration.problem.problem}\n\n{INSTRUCTION}"
+        yield f"assistant\n{demonstration.response}"
+    for demonstration in tiny_code.demonstrations(_CORPUS_SEED, "train", _CORPUS_ROWS):
+        yield f"user\n{demonstration.problem.problem}\n\n{tiny_code.INSTRUCTION}"
         yield f"assistant\n{demonstration.response}"
 
 

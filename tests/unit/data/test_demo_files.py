@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from recipes.data import tiny_model
+from recipes.data import tiny_code, tiny_model
 from recipes.data.demo_files import FILES, demonstrations_of, problems_of
 from recipes.data.jsonl import read_demonstrations, read_problems
 from recipes.prepare_demo import demo_architecture, main
@@ -39,10 +39,21 @@ def test_files_read_back_with_the_planned_rows(demo: tuple[Path, str]) -> None:
 
 def test_no_held_out_problem_is_trained_on(demo: tuple[Path, str]) -> None:
     output, _ = demo
-    held = {problem.problem for problem in read_problems(output / "heldout.jsonl")}
+    held = {p.problem for name in ("heldout", "heldout_code") for p in read_problems(output / f"{name}.jsonl")}
     for plan in FILES:
         if plan.split != "heldout":
             assert not held & set(re.findall(r'"problem": "([^"]+)"', (output / plan.name).read_text()))
+
+
+def test_math_and_code_are_mixed_and_code_carries_its_instruction(demo: tuple[Path, str]) -> None:
+    output, _ = demo
+    plan = FILES[0]
+    rows = read_demonstrations(output / plan.name)
+    code = [row.problem.tests is not None for row in rows]
+    assert (sum(code), len(code)) == (plan.code, plan.math + plan.code)
+    assert plan.code / plan.rows == pytest.approx(sum(code[:1000]) / 1000, abs=0.06)
+    for row, is_code in zip(rows, code, strict=True):
+        assert row.problem.metadata.get("instruction") == (tiny_code.INSTRUCTION if is_code else None)
 
 
 def test_data_card_has_the_digests_of_the_files(demo: tuple[Path, str]) -> None:
@@ -57,8 +68,8 @@ def test_terminal_shows_every_file_and_two_samples(demo: tuple[Path, str]) -> No
     _, printed = demo
     for plan in FILES:
         assert re.search(rf"^{plan.name} +{plan.rows} +\d+ +\d+ +\d+$", printed, re.MULTILINE)
-    assert printed.count("<think>") == printed.count("\\boxed{") == 2
-    assert "Wait, let me check." in printed
+    assert printed.count("<think>") == 2
+    assert printed.count("\\boxed{") == printed.count("```python\n") == printed.count("Wait, let me check.") == 1
 
 
 def test_initial_model_is_a_runnable_qwen2(demo: tuple[Path, str]) -> None:

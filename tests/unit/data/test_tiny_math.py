@@ -13,15 +13,8 @@ from hypothesis import strategies as st
 
 from recipes.data import tiny_math
 from recipes.data.jsonl import demonstration_row
-from recipes.data.tiny_kinds import (
-    DIFFICULTIES,
-    KINDS,
-    Dice,
-    Instance,
-    add_by_columns,
-    multiply_by_columns,
-    subtract_by_columns,
-)
+from recipes.data.tiny_kinds import KINDS, Instance, add_by_columns, multiply_by_columns, subtract_by_columns
+from recipes.data.tiny_pools import DIFFICULTIES, SPLIT_PERCENT, SPLITS, Dice, Split, split_of
 
 CELLS = list(itertools.product(KINDS, DIFFICULTIES))
 STEP = re.compile(r"(?P<left>\d+(?:[-+*]\d+)+)=(?P<right>\d+)")
@@ -126,9 +119,9 @@ def test_splits_are_disjoint_by_content_over_seeds_kinds_and_difficulties() -> N
             for seed in (0, 1, 2)
             for instance in tiny_math.instances(seed, split, 400, tuple(reversed(DIFFICULTIES)))
         }
-        for split in tiny_math.SPLITS
+        for split in SPLITS
     }
-    for one, other in itertools.combinations(tiny_math.SPLITS, 2):
+    for one, other in itertools.combinations(SPLITS, 2):
         assert contents[one] and contents[other]
         assert not contents[one] & contents[other]
 
@@ -136,7 +129,7 @@ def test_splits_are_disjoint_by_content_over_seeds_kinds_and_difficulties() -> N
 def test_splits_are_disjoint_by_the_numbers_in_the_text() -> None:
     """Without the generator's own notion of content: same kind, same numbers, in any order where it commutes."""
 
-    def numbers(split: tiny_math.Split, seed: int) -> set[tuple[str, tuple[int, ...]]]:
+    def numbers(split: Split, seed: int) -> set[tuple[str, tuple[int, ...]]]:
         asked = set()
         for problem in tiny_math.problems(seed, split, 500):
             kind = str(problem.metadata["kind"])
@@ -149,10 +142,10 @@ def test_splits_are_disjoint_by_the_numbers_in_the_text() -> None:
 
 
 def test_every_content_has_one_split_and_shares_are_near_the_declared_ones() -> None:
-    found = [tiny_math.split_of(instance) for kind, difficulty in CELLS for instance in drawn(kind, difficulty, 1, 100)]
-    for split, percent in tiny_math.SPLIT_PERCENT.items():
+    found = [split_of(instance.content) for kind, difficulty in CELLS for instance in drawn(kind, difficulty, 1, 100)]
+    for split, percent in SPLIT_PERCENT.items():
         assert abs(100 * found.count(split) / len(found) - percent) < 3
-    assert sum(tiny_math.SPLIT_PERCENT.values()) == 100
+    assert sum(SPLIT_PERCENT.values()) == 100
 
 
 def test_problems_are_distinct_and_balanced() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2TokenizerFast
 
-from recipes.data import tiny_math, tiny_tokenizer
+from recipes.data import tiny_code, tiny_math, tiny_tokenizer
 from recipes.data.prompts import (
     PromptLengthError,
     encode_demonstrations,
@@ -19,7 +19,7 @@ from recipes.data.prompts import (
     user_turn,
 )
 from recipes.data.tiny_tokenizer import INSTRUCTION
-from recipes.records import Problem
+from recipes.records import Demonstration, Problem
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,30 @@ def test_generated_text_comes_back_and_is_short(tokenizer: PreTrainedTokenizerBa
         ids = tokenizer.encode(row.response)
         assert tokenizer.decode(ids) == row.response
         assert len(ids) < len(row.response) / 1.4
+
+
+def test_programs_come_back_and_are_short(tokenizer: PreTrainedTokenizerBase) -> None:
+    concise = []
+    for row in tiny_code.demonstrations(5, "heldout", 100):
+        ids = tokenizer.encode(row.response)
+        assert tokenizer.decode(ids) == row.response
+        if row.problem.metadata["style"] == "concise":
+            concise.append(len(ids))
+        assert len(prompt_ids(row.problem.problem, tokenizer, tiny_code.INSTRUCTION)) <= 128
+    assert 20 <= min(concise) and max(concise) <= 64
+
+
+def test_a_row_with_an_instruction_of_its_own_keeps_it(tokenizer: PreTrainedTokenizerBase) -> None:
+    own = Problem("own", "1+1?", "2", {"instruction": "Say it."})
+    none, other = Problem("none", "1+1?", "2", {"instruction": ""}), Problem("other", "1+1?", "2")
+    prompts = encode_prompts([own, none, other], tokenizer, INSTRUCTION, 64)
+    expected = [prompt_ids("1+1?", tokenizer, text) for text in ("Say it.", "", INSTRUCTION)]
+    assert [prompt.tokens for prompt in prompts] == expected
+    data = encode_demonstrations([Demonstration(own, "2")], tokenizer, INSTRUCTION, 64)
+    assert data.demonstrations[0].prompt == expected[0]
+    wrong = Problem("wrong", "1+1?", "2", {"instruction": 5})
+    with pytest.raises(ValueError, match=r"problem 'wrong': key 'instruction' is 5; expected a string"):
+        encode_prompts([wrong], tokenizer, INSTRUCTION, 64)
 
 
 def test_training_is_deterministic_over_processes(folder: Path) -> None:
