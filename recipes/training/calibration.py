@@ -177,8 +177,8 @@ def reusable_record(path: Path, basis: Mapping[str, Any], step: int) -> dict[str
         return None
     raise ValueError(
         f"grpo.temperature=auto, and step {step} was reached already, but {path} has no measurement of the weights "
-        "that the stage started from; expected the file of the first start: put it back, or set grpo.temperature to the "
-        "temperature in the rows of metrics.jsonl"
+        "that the stage started from; expected the file of the first start: put it back, or set "
+        "grpo.temperature to the temperature in the rows of metrics.jsonl"
     )
 
 

@@ -65,7 +65,7 @@ def test_metrics_have_every_step_once_and_the_same_values(killed, stage):
 
 
 def test_every_rollout_is_there_once(killed):
-    whole, broken = (sorted((killed / f"grpo_{kind}" / "rollouts").iterdir()) for kind in ("whole", "killed"))
+    whole, broken = (sorted((killed / f"grpo_{kind}" / "rollouts").glob("step_*")) for kind in ("whole", "killed"))
     assert [path.name for path in broken] == [path.name for path in whole]
     assert len(whole) == STEPS["grpo"]
     for one, other in zip(whole, broken, strict=True):
