@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -57,16 +57,19 @@ class Curves:
     """(stage, rows of ``metrics.jsonl``) of the GRPO stages in order."""
     sft: Sequence[Mapping[str, Any]] = field(default_factory=list)
     """Rows of the SFT stage."""
+    solve_rates: Sequence[tuple[str, Mapping[int, Sequence[float]]]] = field(default_factory=list)
+    """(GRPO stage, epoch -> solve rate of every problem that it visited) in order."""
 
 
 SMOOTHED_STEPS = 5
 """Steps of the running mean, or a twentieth of a long stage."""
 PANELS = (
     ("reward", "Reward (mean over rollouts)", False),
-    ("groups_with_signal", "Groups with signal", True),
+    ("response_length", "Response length (tokens)", False),
     ("entropy", "Entropy (nats, at the sampling temperature)", False),
     ("truncated", "Truncated rollouts", True),
-    ("response_length", "Response length (tokens)", False),
+    ("groups_with_signal", "Groups with signal", True),
+    ("gradient_norm", "Gradient norm (before clipping)", False),
 )
 """(key of ``metrics.jsonl``, title, whether it is a fraction shown in percent)."""
 
@@ -76,22 +79,22 @@ def score_svg(curves: Curves) -> str:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.6, 3.1), layout="constrained")
         _scores(figure.subplots(), curves)
-        return _svg(figure, "avg@n after every stage")
+        return inline_svg(figure, "avg@n after every stage")
 
 
 def steps_svg(curves: Curves) -> str:
-    """Six small panels: the SFT loss and the metrics of every GRPO step, inline SVG."""
+    """Eight small panels: the SFT loss, the held-out score and the metrics of every GRPO step, inline SVG."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.6, 6.6), layout="constrained")
+        figure = Figure(figsize=(8.6, 8.6), layout="constrained")
         _panels(figure, curves)
-        return _svg(figure, "metrics of every step")
+        return inline_svg(figure, "metrics of every step")
 
 
 def png(curves: Curves) -> bytes:
     """Everything in one picture."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9, 10), layout="constrained", facecolor="white")
-        parts: Any = figure.subfigures(2, 1, height_ratios=(1, 2.1), hspace=0.04)
+        figure = Figure(figsize=(9, 12), layout="constrained", facecolor="white")
+        parts: Any = figure.subfigures(2, 1, height_ratios=(1, 2.8), hspace=0.04)
         _scores(parts[0].subplots(), curves)
         _panels(parts[1], curves)
         buffer = io.BytesIO()
@@ -103,7 +106,7 @@ def _scores(axes: Axes, curves: Curves) -> None:
     axes.set_title(f"{curves.score_name} after every stage (bars: one standard error over new samples)")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     if not curves.scores:
-        _empty(axes, "no evaluation yet")
+        empty(axes, "no evaluation yet")
         return
     names, averages, errors = zip(*curves.scores, strict=True)
     places = range(len(names))
@@ -118,9 +121,10 @@ def _scores(axes: Axes, curves: Curves) -> None:
 
 
 def _panels(figure: Any, curves: Curves) -> None:
-    grid = figure.subplots(3, 2)
+    grid = figure.subplots(4, 2)
     _sft_loss(grid.flat[0], curves.sft)
-    for axes, (key, title, fraction) in zip(grid.flat[1:], PANELS, strict=True):
+    _held_out(grid.flat[1], curves.grpo)
+    for axes, (key, title, fraction) in zip(grid.flat[2:], PANELS, strict=True):
         axes.set_title(title)
         if fraction:
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -131,15 +135,54 @@ def _panels(figure: Any, curves: Curves) -> None:
 
 def _stages(axes: Axes, grpo: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], key: str) -> None:
     """One line over all stages, broken at their boundaries: the budget and the prompts change there."""
-    start = 0
-    for name, rows in grpo:
-        if not rows:
-            continue
-        values = [row[key] for row in rows]
+    for start, values in _boundaries(axes, [(name, [row[key] for row in rows]) for name, rows in grpo]):
         # The first value stands at "one step done", so that a boundary is the end of the stage before it.
         steps = range(start + 1, start + len(values) + 1)
         axes.plot(steps, values, color=SERIES, linewidth=1, alpha=0.35)
         axes.plot(steps, running_mean(values, max(SMOOTHED_STEPS, len(values) // 20)), color=SERIES, linewidth=1.8)
+    low, high = axes.get_ylim()
+    low = 0.0 if low > 0 and low < 0.6 * high else low
+    axes.set_ylim(max(low, 0.0), high + 0.16 * (high - low))  # room for the stages' names
+
+
+def held_out_scores(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, float, float]]:
+    """(steps done, avg@n, standard error or 0) of one stage, from the weights that it started from on."""
+    found = []
+    for row in rows:
+        for prefix, done in (("validation_start", 0), ("validation", row["step"] + 1)):
+            if f"{prefix}_avg" in row:
+                found.append((done, row[f"{prefix}_avg"], row.get(f"{prefix}_stderr") or 0.0))
+    return found
+
+
+def _held_out(axes: Axes, grpo: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> None:
+    axes.set_title("Held-out avg@n (bars: one standard error)")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    scores = dict((name, held_out_scores(rows)) for name, rows in grpo)
+    if not any(scores.values()):
+        empty(axes, "not measured (validation.every_steps=0)")
+        return
+    drawn = zip(_boundaries(axes, grpo), [scores[name] for name, rows in grpo if rows], strict=True)
+    for (start, _), stage in drawn:
+        if stage:
+            steps, averages, errors = zip(*stage, strict=True)
+            axes.errorbar(
+                [start + step for step in steps], averages, yerr=errors, color=SERIES, marker="o", markersize=3.5,
+                linewidth=1.4, elinewidth=0.9, capsize=2,
+            )  # fmt: skip
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(0.0, low - 0.05 * (high - low)), high + 0.16 * (high - low))
+
+
+Values = TypeVar("Values", bound=Sequence[Any])
+
+
+def _boundaries(axes: Axes, stages: Sequence[tuple[str, Values]]) -> list[tuple[int, Values]]:
+    """Name the stages on an axis of steps and draw the lines between them; (steps before it, values) of each."""
+    start, found = 0, []
+    for name, values in stages:
+        if not values:
+            continue
         if start:
             axes.axvline(start + 0.5, color=INK, linewidth=0.8, linestyle=(0, (2, 3)), alpha=0.6)
         middle = (start + len(values) / 2 + 0.5, 1.0)
@@ -147,15 +190,14 @@ def _stages(axes: Axes, grpo: Sequence[tuple[str, Sequence[Mapping[str, Any]]]],
             name, middle, (0, -2), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center",
             va="top", fontsize=8.5, alpha=0.75,
         )  # fmt: skip
+        found.append((start, values))
         start += len(values)
     if not start:
-        _empty(axes, "no GRPO step yet")
-        return
-    axes.set_xlim(0.5, start + 0.5)
+        empty(axes, "no GRPO step yet")
+        return []
+    axes.set_xlim(-0.01 * start, 1.01 * start + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    low, high = axes.get_ylim()
-    low = 0.0 if low > 0 and low < 0.6 * high else low
-    axes.set_ylim(max(low, 0.0), high + 0.16 * (high - low))  # room for the stages' names
+    return found
 
 
 def running_mean(values: Sequence[float], window: int) -> list[float]:
@@ -169,7 +211,7 @@ def _sft_loss(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     train = [(row["step"] + 1, row["train/loss"]) for row in rows if "train/loss" in row]
     held_out = [(row["step"], row["val/loss"]) for row in rows if "val/loss" in row]
     if not train:
-        _empty(axes, "no SFT stage")
+        empty(axes, "no SFT stage")
         return
     axes.plot(*zip(*train, strict=True), color=SERIES, linewidth=1.2)
     if held_out:
@@ -179,13 +221,13 @@ def _sft_loss(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
 
 
-def _empty(axes: Axes, text: str) -> None:
+def empty(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", alpha=0.7)
     axes.set_xticks([])
     axes.set_yticks([])
 
 
-def _svg(figure: Figure, label: str) -> str:
+def inline_svg(figure: Figure, label: str) -> str:
     """The figure's ``<svg>`` element: no XML head, as wide as the page, colours as in ``CSS``, ids of its own."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from recipes.records import Problem
 from recipes.reporting import rollout_examples, table
 from recipes.reporting.figures import Curves, png, score_svg, steps_svg
+from recipes.reporting.solve_rates import solve_rates_svg
 from recipes.reporting.summary import EDGE_STEPS, StageFolder, summarise
 
 
@@ -57,6 +58,7 @@ class Report:
             scores=[(name, score["avg"], score["stderr"]) for name, score in measured],
             score_name=f"{self.benchmark} {count}",
             grpo=[(stage.name, stage.metrics()) for stage in done if stage.kind == "grpo"],
+            solve_rates=[(stage.name, stage.solve_rates()) for stage in done if stage.kind == "grpo"],
             sft=[row for stage in done if stage.kind == "sft" for row in stage.metrics()],
         )
 
@@ -74,6 +76,7 @@ class Report:
             lead=self._lead(curves),
             score_svg=Markup(score_svg(curves)),
             steps_svg=Markup(steps_svg(curves)),
+            solve_rates_svg=Markup(solve_rates_svg(curves)),
             columns=table.columns(self.summary, self.benchmark),
             rows=table.rows(self.summary, self.benchmark),
             caption=table.caption(self.summary),
@@ -109,6 +112,8 @@ class Report:
             ("weights after a stage (Megatron, any tensor and pipeline parallel size)", "STAGE/model.nemo"),
             ("metrics of every step (TensorBoard: STAGE/logs)", "STAGE/metrics.jsonl"),
             ("every rollout of every step", "STAGE/rollouts/"),
+            ("solve rate of every problem in every epoch", "STAGE/rollouts/solve_rates.jsonl"),
+            ("problems that a stage left out, and why", "STAGE/selection.json"),
             ("settings of a stage, resolved", "STAGE/settings.yaml"),
             (f"every sample of {self.benchmark} with its verdict", f"STAGE/evaluation/{self.benchmark}/samples.jsonl"),
             ("scores, solve rate of every problem, both standard errors", "STAGE/evaluation/scores.json"),

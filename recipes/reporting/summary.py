@@ -41,6 +41,13 @@ class StageFolder:
         """Rows of ``metrics.jsonl``; a last line torn by a kill is left out."""
         return read_rows(self.folder / "metrics.jsonl")
 
+    def solve_rates(self) -> dict[int, list[float]]:
+        """Epoch -> solve rate of every problem that it visited; empty before the stage is done."""
+        found: dict[int, list[float]] = {}
+        for row in read_rows(self.folder / "rollouts" / "solve_rates.jsonl"):
+            found.setdefault(row["epoch"], []).append(row["correct"] / row["rollouts"])
+        return found
+
     def scores(self) -> dict[str, dict[str, Any]]:
         """Benchmark -> what ``evaluation.run`` wrote; empty before."""
         path = self.folder / "evaluation" / "scores.json"

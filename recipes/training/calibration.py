@@ -75,7 +75,9 @@ class Calibration:
         found = []
         for place in range(len(chosen)):
             values = {name: sums[f"{place:06d}.{name}"] for name in PromptEntropy.__slots__}
-            found.append(PromptEntropy(**{**values, "tokens": round(values["tokens"])}))
+            found.append(
+                PromptEntropy(values["entropy_sum"], round(values["tokens"]), values["reward"], values["truncated"])
+            )
         return EntropyPoint(temperature, tuple(found))
 
     def _entropies(self, groups: Sequence[Group], temperature: float) -> list[PromptEntropy]:

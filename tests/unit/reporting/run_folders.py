@@ -40,7 +40,14 @@ def finished(folder: Path, steps: int) -> None:
 def grpo_row(step: int) -> dict[str, Any]:
     """Step s: reward s / 10, entropy 1 - s / 10, truncated 0.5 - s / 20."""
     values = {"reward": step / 10, "entropy": 1 - step / 10, "truncated": 0.5 - step / 20}
-    return {"step": step, **values, "response_length": 50 + step, "groups_with_signal": 0.5, "temperature": 0.85}
+    return {
+        "step": step,
+        **values,
+        "response_length": 50 + step,
+        "groups_with_signal": 0.5,
+        "temperature": 0.85,
+        "gradient_norm": 0.1,
+    }
 
 
 def run(root: Path) -> list[StageFolder]:

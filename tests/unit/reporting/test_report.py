@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from recipes.reporting.figures import CSS, Curves, running_mean, score_svg, steps_svg
+from recipes.reporting.figures import CSS, Curves, held_out_scores, running_mean, score_svg, steps_svg
 from recipes.reporting.report import Report
+from recipes.reporting.solve_rates import bin_of, histogram, solve_rates_svg
 from recipes.reporting.summary import StageFolder
 from tests.unit.reporting.run_folders import PROBLEMS, run
 
@@ -89,7 +90,7 @@ def test_summary_and_picture(written: Path) -> None:
     assert [stage["name"] for stage in json.loads((written / "summary.json").read_text())["stages"]] == ["sft", "math1"]
     picture = (written / "learning_curve.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
-    assert struct.unpack(">II", picture[16:24]) == (1350, 1500)
+    assert struct.unpack(">II", picture[16:24]) == (1350, 1800)
     assert not [path for path in written.iterdir() if path.name.startswith(".")]
 
 
@@ -115,12 +116,57 @@ def test_the_score_figure_says_every_score_and_follows_the_theme() -> None:
 
 def test_stages_are_named_in_every_grpo_panel() -> None:
     rows = [
-        {"reward": 0.1, "groups_with_signal": 0.5, "entropy": 0.4, "truncated": 0.2, "response_length": 40}
-        for _ in range(3)
+        {
+            "step": step,
+            "reward": 0.1,
+            "groups_with_signal": 0.5,
+            "entropy": 0.4,
+            "truncated": 0.2,
+            "response_length": 40,
+            "gradient_norm": 0.1,
+        }
+        for step in range(3)
     ]
     shown = texts(steps_svg(Curves([], "bench", [("math1", rows), ("math2", rows), ("math3", [])])))
-    assert (shown.count("math1"), shown.count("math2"), shown.count("math3")) == (5, 5, 0)
+    assert (shown.count("math1"), shown.count("math2"), shown.count("math3")) == (6, 6, 0)
     assert "no SFT stage" in shown
+    assert "not measured (validation.every_steps=0)" in shown
+    rows[0]["validation_start_avg"], rows[2]["validation_avg"] = 0.5, 0.75
+    shown = texts(steps_svg(Curves([], "bench", [("math1", rows[:1]), ("math2", rows), ("math3", [])])))
+    assert (shown.count("math1"), shown.count("math2"), shown.count("math3")) == (7, 7, 0)
+    assert {"50%", "60%", "70%"} <= set(shown)
+
+
+def test_held_out_scores_start_before_the_first_step() -> None:
+    rows = [{"step": 0, "validation_start_avg": 0.4, "validation_start_stderr": 0.1}, {"step": 1}]
+    rows += [{"step": 2, "validation_avg": 0.5}]
+    assert held_out_scores(rows) == [(0, 0.4, 0.1), (3, 0.5, 0.0)]
+
+
+def test_solve_rates_by_hand() -> None:
+    """0; 1/8 and 1/4; 1/2; 5/8 and 3/4; 7/8; 1."""
+    assert [bin_of(k / 8) for k in range(9)] == [0, 1, 1, 2, 2, 3, 3, 4, 5]
+    assert histogram([0, 0.25, 0.25, 1]) == [0.25, 0.5, 0, 0, 0, 0.25]
+
+
+def test_solve_rates_of_every_epoch_are_shown() -> None:
+    rates = [("math1", {0: [0.0, 0.5, 1.0, 1.0], 1: [0.5]}), ("math2", {0: [0.25, 0.25, 0.25, 1.0]}), ("math3", {})]
+    shown = texts(solve_rates_svg(Curves([], "bench", [], solve_rates=rates)))
+    assert [text for text in shown if text in ("math1, epochs 1 and 2", "math2, epoch 1")] == [
+        "math1, epochs 1 and 2",
+        "math2, epoch 1",
+    ]
+    for share in ("25%", "50%", "75%", "100%"):
+        assert share in shown
+    assert "no GRPO stage is done yet" in texts(solve_rates_svg(Curves([], "bench", [])))
+
+
+def test_more_epochs_than_fit_keep_the_first_and_the_last() -> None:
+    rates = [("math1", {epoch: [epoch / 100] for epoch in range(100)})]
+    svg = solve_rates_svg(Curves([], "bench", [], solve_rates=rates))
+    shown = texts(svg)
+    assert {"1", "12", "89", "100"} <= {text.strip() for text in shown}
+    assert "50" not in shown
 
 
 def test_running_mean_by_hand() -> None:
