@@ -1,10 +1,11 @@
 """avg@n of a checkpoint on a benchmark: sample, grade, score (paper §4.1).
 
-    python -m evaluation.run benchmark=tiny_math evaluation.checkpoint=runs/demo/math4/model.nemo evaluation.n=8
+    python -m evaluation.run benchmark=tiny_math,tiny_code evaluation.checkpoint=runs/demo/math4/model.nemo
     python -m evaluation.run evaluation.engine=hf evaluation.checkpoint=runs/demo/final/hf evaluation.output=scores
 
-Writes OUTPUT/scores.json and OUTPUT/<benchmark>/samples.jsonl, one record per sample with its verdict. A response that
-hit the length budget counts as not solved, as in the training reward.
+Several benchmarks share one process: the model is loaded once. Writes OUTPUT/scores.json and
+OUTPUT/<benchmark>/samples.jsonl, one record per sample with its verdict. A response that hit the length budget counts
+as not solved, as in the training reward.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.grading.graders import Grader, GradingOptions, require_graders
 from recipes.records import Problem
 from recipes.rollouts.engine import RolloutEngine
+from recipes.settings.benchmarks import benchmarks
 from recipes.settings.compose import settings_from_command_line, to_yaml
 from recipes.settings.schema import Settings
 from recipes.user_input import checked_input
@@ -74,24 +76,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = _own_logs(settings_from_command_line("evaluate", __doc__ or "", arguments))
     hugging_face = settings.evaluation.engine == "hf"
     with checked_input("python -m evaluation.run"):
-        problems = _read_benchmark(settings)
         tokenizer = load_tokenizer(str(settings.evaluation.checkpoint) if hugging_face else settings.model.tokenizer)
-        prompts = encode_prompts(problems, tokenizer, settings.benchmark.instruction, settings.data.max_prompt_length)
+        tasks = [_task(replace(settings, benchmark=benchmark), tokenizer) for benchmark in benchmarks(settings)]
         if hugging_face:
-            _require_room(settings, max(len(prompt.tokens) for prompt in prompts))
+            _require_room(settings, max(task.longest_prompt for task in tasks))
         else:
             require_same_architecture(Path(str(settings.evaluation.checkpoint)), settings.model)
-    batches = plan_batches(
-        prompts, settings.evaluation.n, settings.evaluation.batch_size, settings.run.seed, settings.benchmark.name
-    )
     if hugging_face:
         engine, ranks = _hf_engine(settings, tokenizer)
     else:
         start_frameworks(settings, "evaluation.run", arguments)
         engine, ranks = _megatron_engine(settings, tokenizer)
-    _sample(settings, engine, ranks, batches, tokenizer)
+    for task in tasks:
+        _sample(task, engine, ranks, tokenizer)
     if ranks.is_main:
-        _grade_and_score(settings, ranks.replicas, problems)
+        with Grader(GradingOptions(**vars(settings.grading))) as grader:
+            for task in tasks:
+                _grade_and_score(task, ranks.replicas, grader)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One benchmark of the evaluation."""
+
+    settings: Settings
+    """With this benchmark as ``settings.benchmark``."""
+    problems: Sequence[Problem]
+    batches: Sequence[Batch]
+    longest_prompt: int
+    """Tokens."""
+
+
+def _task(settings: Settings, tokenizer: Any) -> Task:
+    problems = _read_benchmark(settings)
+    prompts = encode_prompts(problems, tokenizer, settings.benchmark.instruction, settings.data.max_prompt_length)
+    batches = plan_batches(
+        prompts, settings.evaluation.n, settings.evaluation.batch_size, settings.run.seed, settings.benchmark.name
+    )
+    return Task(settings, problems, batches, max(len(prompt.tokens) for prompt in prompts))
 
 
 def _read_benchmark(settings: Settings) -> list[Problem]:
@@ -169,10 +191,11 @@ def _hf_engine(settings: Settings, tokenizer: Any) -> tuple[RolloutEngine, Ranks
     return engine, OneProcess()
 
 
-def _sample(settings: Settings, engine: RolloutEngine, ranks: Ranks, batches: Sequence[Batch], tokenizer: Any) -> None:
+def _sample(task: Task, engine: RolloutEngine, ranks: Ranks, tokenizer: Any) -> None:
     """Each replica samples its share of the batches and writes its part."""
+    settings = task.settings
     folder = Path(settings.evaluation.output, settings.benchmark.name)
-    mine = batches[ranks.replica :: ranks.replicas]
+    mine = task.batches[ranks.replica :: ranks.replicas]
     total = sum(len(batch.requests) for batch in mine)
     name = f"{settings.benchmark.name} avg@{settings.evaluation.n}"
     with _bar(f"{name}: sampling", total, shown=ranks.is_main) as bar:
@@ -182,15 +205,13 @@ def _sample(settings: Settings, engine: RolloutEngine, ranks: Ranks, batches: Se
     ranks.barrier()
 
 
-def _grade_and_score(settings: Settings, replicas: int, problems: Sequence[Problem]) -> None:
+def _grade_and_score(task: Task, replicas: int, grader: Grader) -> None:
+    settings = task.settings
     output, name = Path(settings.evaluation.output), settings.benchmark.name
-    folder, ids = output / name, [problem.id for problem in problems]
+    folder, ids = output / name, [problem.id for problem in task.problems]
     samples = merge_parts(folder, replicas, ids)
-    with (
-        _bar(f"{name} avg@{settings.evaluation.n}: grading", len(samples), shown=True) as bar,
-        Grader(GradingOptions(**vars(settings.grading))) as grader,
-    ):
-        samples = grade_samples(grader, samples, problems, bar.update)
+    with _bar(f"{name} avg@{settings.evaluation.n}: grading", len(samples), shown=True) as bar:
+        samples = grade_samples(grader, samples, task.problems, bar.update)
     write_samples(folder / "samples.jsonl", samples)
     remove_parts(folder)
     scores = score(samples, ids, settings.evaluation.n)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from recipes.settings.benchmarks import benchmarks
 from recipes.settings.checks import file_problems, value_problems
 from recipes.settings.compose import compose
 from recipes.settings.curriculum import StageCommand
@@ -140,10 +141,10 @@ def _training(stage: StageCommand, folder: Path, checkpoint: str | None) -> Step
 
 def _evaluation(stage: StageCommand, folder: Path, checkpoint: str) -> Step:
     output = folder / "evaluation"
-    evaluation, benchmark = stage.settings.evaluation, stage.settings.benchmark
+    evaluation, names = stage.settings.evaluation, [b.name for b in benchmarks(stage.settings)]
     return Step(
         name=f"{stage.name}/evaluation",
-        title=f"{stage.name}: avg@{evaluation.n} on {benchmark.name}, T {evaluation.temperature:g}, "
+        title=f"{stage.name}: avg@{evaluation.n} on {', '.join(names)}, T {evaluation.temperature:g}, "
         f"top-p {evaluation.top_p:g}, budget {evaluation.max_response_length:,} tokens",
         module="evaluation.run",
         arguments=(

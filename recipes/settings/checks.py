@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recipes.settings import parallelism
+from recipes.settings.benchmarks import benchmark_problems, benchmarks
 from recipes.settings.bounds import bound_problems
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.relations import relation_problems, relation_warnings
@@ -49,6 +50,7 @@ def value_problems(settings: Settings | ExportSettings, command: str) -> list[Se
         *_lengths(settings, command),
         *_optimizer(settings, command),
         *_needed(settings, command),
+        *benchmark_problems(settings),
         *(relation_problems(settings) if command in _SAMPLING else ()),
     ]
 
@@ -95,7 +97,8 @@ def _inputs(settings: Settings | ExportSettings, command: str) -> Iterator[tuple
     if command == "curriculum" and settings.curriculum.initial_model is not None:
         yield "curriculum.initial_model", settings.curriculum.initial_model, "checkpoint"
     if command == "evaluate":
-        yield "benchmark.path", settings.benchmark.path, "file"
+        known = [settings.benchmark] if [*benchmark_problems(settings)] else benchmarks(settings)
+        yield from (("benchmark.path", benchmark.path, "file") for benchmark in known)
         if settings.evaluation.checkpoint is not None:
             kind = "folder" if hugging_face else "checkpoint"
             yield "evaluation.checkpoint", settings.evaluation.checkpoint, kind

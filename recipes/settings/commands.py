@@ -115,7 +115,7 @@ _COMMANDS = (
             "benchmark.path",
             "model.tokenizer",
         ),
-        examples=("evaluation.checkpoint=runs/demo/math4/model.nemo benchmark=tiny_math evaluation.n=8",),
+        examples=("evaluation.checkpoint=runs/demo/math4/model.nemo benchmark=tiny_math,tiny_code evaluation.n=8",),
     ),
     Command(
         name="export",

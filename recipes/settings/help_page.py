@@ -17,7 +17,7 @@ _GROUP_MEANING = {
     "model": "architecture and weights; the cluster names the default",
     "cluster": "the machine: devices, precision, kernels",
     "scale": "what a small model changes in a stage; follows model and stage by itself",
-    "benchmark": "held-out problems",
+    "benchmark": "held-out problems, several with commas",
     "curriculum": "the stages of recipes.run_curriculum, in order",
 }
 
@@ -52,13 +52,11 @@ def help_page(
 def _groups(values: Mapping[str, Any], options: Mapping[str, Sequence[str]]) -> list[str]:
     lines = []
     for group, names in options.items():
-        used = (
-            f"{values.get('model.name')}/{values.get('stage.name')}"
-            if group == "scale"
-            else values.get(f"{group}.name")
-        )
+        used = [values.get(f"{group}.name"), *values.get(f"{group}.others", [])]
+        if group == "scale":
+            used = [f"{values.get('model.name')}/{values.get('stage.name')}"]
         names = [name for name in names if group != "scale" or name.startswith(f"{values.get('model.name')}/")]
-        marked = "  ".join(f"{name}*" if name == used else name for name in names)
+        marked = "  ".join(f"{name}*" if name in used else name for name in names)
         lines += [f"  {group:<11}{_GROUP_MEANING[group]}"]
         lines += textwrap.wrap(
             marked or "(none for this model: the paper's values)",

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType
 from hydra.errors import HydraException
 
 from recipes.settings.errors import SettingsProblem
@@ -17,6 +17,8 @@ from recipes.settings.fields import fields_of, sections_of
 FLAGS = ("--help", "--dry-run")
 SHARED = "every_stage"
 """Files of the group ``scale`` that its other files take in, and that nobody chooses."""
+MANY = "benchmark"
+"""The group of which a word may choose several options, ``benchmark=aime24,aime25``."""
 GROUPS = ("stage", "model", "cluster", "scale", "benchmark", "curriculum")
 
 
@@ -64,7 +66,7 @@ def sort_overrides(
             continue
         problem = _problem(text, override, schema, options)
         if problem is None:
-            accepted.append(text)
+            accepted += _words(text, override, options)
         else:
             problems.append(problem)
     return accepted, problems
@@ -76,9 +78,15 @@ def _problem(
     key = override.key_or_group if override.package is None else f"{override.key_or_group}@{override.package}"
     value = text.partition("=")[2]
     if key in options:
-        changed = override.type is OverrideType.CHANGE and not override.is_sweep_override()
-        choice = override.value() if changed else None
-        return None if choice in options[key] else _unknown_option(key, text, options[key])
+        if override.type is not OverrideType.CHANGE:
+            return _unknown_option(key, text, options[key])
+        chosen = _chosen(override)
+        if key != MANY and len(chosen) > 1:
+            return SettingsProblem(key, text, "one option", f"{key}={chosen[0]}")
+        if len(set(chosen)) < len(chosen):
+            return SettingsProblem(key, text, "each option once", f"{key}={','.join(dict.fromkeys(chosen))}")
+        unknown = [choice for choice in chosen if choice not in options[key]]
+        return _unknown_option(key, text, options[key], unknown[0]) if unknown else None
     if key not in fields_of(schema):
         return _unknown_key(key, value, schema, options)
     if override.type is OverrideType.DEL:
@@ -95,11 +103,26 @@ def _problem(
     return None
 
 
-def _unknown_option(group: str, text: str, options: Sequence[str]) -> SettingsProblem:
+def _chosen(override: Override) -> list[str]:
+    """The options that a word names: one, or those between commas."""
+    value = override.value()
+    return [str(choice) for choice in (value.list if isinstance(value, ChoiceSweep) else [value])]
+
+
+def _words(text: str, override: Override, options: Mapping[str, Sequence[str]]) -> list[str]:
+    """A sound word as Hydra gets it: of several benchmarks the first one is the group's, ``others`` has the rest."""
+    if override.key_or_group != MANY or MANY not in options:
+        return [text]
+    first, *others = _chosen(override)
+    return [f"{MANY}={first}", f"{MANY}.others=[{','.join(others)}]"]
+
+
+def _unknown_option(group: str, text: str, options: Sequence[str], value: str | None = None) -> SettingsProblem:
     choices = [name for name in options if "/" not in name] or list(options)
-    value = text.partition("=")[2].partition(",")[0]
+    value = text.partition("=")[2].partition(",")[0] if value is None else value
     near = nearest(value, options) or choices[:1]
-    return SettingsProblem(group, f"{text}, no such option", f"one of {', '.join(choices)}", f"{group}={near[0]}")
+    fix = text.replace(value, near[0]) if value else f"{group}={near[0]}"
+    return SettingsProblem(group, f"{text}, no such option", f"one of {', '.join(choices)}", fix)
 
 
 def _unknown_key(key: str, value: str, schema: type, options: Mapping[str, Sequence[str]]) -> SettingsProblem:

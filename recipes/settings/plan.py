@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from recipes.settings.benchmarks import benchmarks
 from recipes.settings.commands import COMMANDS
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.parallelism import data_parallel_size, world_size
@@ -118,14 +119,15 @@ def _calibrate(settings: Settings) -> Rows:
 
 
 def _evaluate(settings: Settings) -> Rows:
-    evaluation, benchmark = settings.evaluation, settings.benchmark
-    samples = f"{evaluation.n} samples a problem"
-    rows = _rows(Path(benchmark.path))
-    if rows is not None:
-        samples += f" x {rows:,} problems = {rows * evaluation.n:,}"
+    evaluation = settings.evaluation
     yield "evaluates", f"{evaluation.checkpoint} with the {evaluation.engine} engine"
-    yield "benchmark", f"{benchmark.name}, {benchmark.path}"
-    yield "samples", f"{samples}, at most {evaluation.max_response_length:,} tokens each"
+    for benchmark in benchmarks(settings):
+        samples = f"{evaluation.n} samples a problem"
+        rows = _rows(Path(benchmark.path))
+        if rows is not None:
+            samples += f" x {rows:,} problems = {rows * evaluation.n:,}"
+        yield "benchmark", f"{benchmark.name}, {benchmark.path}"
+        yield "samples", f"{samples}, at most {evaluation.max_response_length:,} tokens each"
     yield "writes", evaluation.output
 
 

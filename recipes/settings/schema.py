@@ -321,9 +321,11 @@ class BenchmarkSettings:
 
     name: str
     path: str
-    """JSONL with ``id``, ``problem``, ``answer``."""
+    """JSONL with ``id``, ``problem`` and ``answer`` (math) or ``tests`` (code)."""
     grader: str
     instruction: str
+    others: list[str]
+    """More benchmarks of the same evaluation, names in ``conf/benchmark``; ``benchmark=a,b`` chooses a and this."""
 
 
 @dataclass

@@ -1,0 +1,47 @@
+"""The benchmarks of one evaluation: the one that the settings hold in full, and those that they name beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from omegaconf import OmegaConf
+
+from recipes.settings.errors import SettingsProblem
+from recipes.settings.overrides import group_options, nearest
+from recipes.settings.schema import BenchmarkSettings, Settings
+from recipes.settings.typed import CONF
+
+
+def benchmarks(settings: Settings) -> list[BenchmarkSettings]:
+    """``settings.benchmark``, then the files of ``conf/benchmark`` that ``benchmark.others`` names, in order.
+
+    References in a file (``${data.directory}``) are those of the settings.
+
+    Raises:
+        FileNotFoundError: there is no such file; ``benchmark_problems`` finds that beforehand.
+    """
+    found = [settings.benchmark]
+    for name in settings.benchmark.others:
+        tree = OmegaConf.create(dataclasses.asdict(settings))
+        tree.benchmark = OmegaConf.merge({"others": []}, OmegaConf.load(CONF / "benchmark" / f"{name}.yaml"))
+        values = OmegaConf.to_container(tree.benchmark, resolve=True)
+        assert isinstance(values, dict)
+        found.append(BenchmarkSettings(**{str(key): value for key, value in values.items()}))
+    return found
+
+
+def benchmark_problems(settings: Settings) -> Iterator[SettingsProblem]:
+    """Names in ``benchmark.others`` that are no benchmark, or the same one twice."""
+    known = group_options(CONF)["benchmark"]
+    names = [settings.benchmark.name, *settings.benchmark.others]
+    for name in settings.benchmark.others:
+        if name not in known:
+            near = (nearest(name, known) or list(known))[0]
+            fix = f"benchmark.others=[{','.join(near if other == name else other for other in names[1:])}]"
+            yield SettingsProblem("benchmark.others", name, f"among {', '.join(known)}", fix)
+        elif names.count(name) > 1:
+            once = [other for other in dict.fromkeys(names[1:]) if other != names[0]]
+            yield SettingsProblem(
+                "benchmark.others", name, "each benchmark once", f"benchmark.others=[{','.join(once)}]"
+            )
