@@ -123,6 +123,20 @@ def test_reference_log_probs_are_those_of_the_first_weights(results, network):
             assert torch.allclose(log_probs[mask], expected[len(rollout.prompt_tokens) - 1 :], atol=1e-4), layout
 
 
+def test_entropy_of_given_rollouts(results, network):
+    model, state = network
+    model.load_state_dict(state)
+    for layout in LAYOUTS:
+        found = torch.load(results / f"reference_{'_'.join(map(str, layout))}.pt")["entropy"]
+        rollouts = [rollout for group in fixed_groups()[:: layout[2]] for rollout in group.rollouts]
+        for rollout, entropy in zip(rollouts, found.tolist(), strict=True):
+            ids = torch.tensor([*rollout.prompt_tokens, *rollout.response_tokens])
+            with torch.no_grad():
+                logits = model(ids[None]).logits[0, len(rollout.prompt_tokens) - 1 : -1, :SAMPLED_TOKENS]
+            log_softmax = torch.log_softmax(logits / REFERENCE_TEMPERATURE, dim=-1)
+            assert entropy == pytest.approx(float(-(log_softmax.exp() * log_softmax).sum()), rel=1e-5), layout
+
+
 def test_greedy_decoding_is_that_of_transformers(results, network):
     model, state = network
     model.load_state_dict(state)

@@ -106,8 +106,9 @@ def _reference(folder: Path, layout: tuple[int, int, int], session, ranks) -> No
     moved = all(torch.equal(parameter.data, weight * 1.5) for parameter, weight in start.items())
     for parameter, weight in start.items():
         parameter.data.copy_(weight)
+    entropy = AlignerPolicy(session, settings).entropy(batch, REFERENCE_TEMPERATURE)
     if ranks.is_main:
-        result = {"log_probs": values, "mask": batch.response_mask, "weights_given_back": moved}
+        result = {"log_probs": values, "mask": batch.response_mask, "weights_given_back": moved, "entropy": entropy}
         torch.save(result, folder / f"reference_{'_'.join(map(str, layout))}.pt")
 
 
