@@ -10,6 +10,7 @@ import torch
 from nemo_aligner.algorithms.supervised import SupervisedTrainer
 from nemo_aligner.data.nlp.builders import build_dataloader
 from nemo_aligner.models.nlp.gpt.gpt_sft_model import GPTSFTModel
+from nemo_aligner.utils import parallel_state
 from nemo_aligner.utils.distributed import Timer
 from omegaconf import OmegaConf
 
@@ -23,7 +24,7 @@ def open_sft_session(settings: Settings, *, demonstrations: int, restore_trainin
     sft = settings.sft
     steps = demonstrations // sft.global_batch_size * sft.epochs
     session = open_session(
-        GPTSFTModel,
+        SftModel,
         settings,
         micro_batch_size=sft.micro_batch_size,
         global_batch_size=sft.global_batch_size,
@@ -33,6 +34,25 @@ def open_sft_session(settings: Settings, *, demonstrations: int, restore_trainin
     # One micro-batch per replica, so that at most data parallel x micro - 1 held-out rows do not fill a batch.
     session.model.cfg.data.validation_ds.global_batch_size = sft.micro_batch_size * session.data_parallel_size
     return session
+
+
+class SftModel(GPTSFTModel):
+    """``GPTSFTModel`` whose micro-batches are each no wider than their longest row.
+
+    NeMo-Aligner pads a replica's whole share of a global batch to its longest row. Padding carries no loss, so only the
+    time changes. ``collate`` puts rows of like length together.
+    """
+
+    def get_batch(self, data_iterator, tuning):
+        """The next micro-batch, cut to its longest row; full width under pipeline parallelism (one shape for all)."""
+        batch = super().get_batch(data_iterator, tuning)
+        if parallel_state.get_pipeline_model_parallel_world_size() > 1:
+            return batch
+        multiple = parallel_state.get_tensor_model_parallel_world_size() if self.cfg.sequence_parallel else 1
+        # The loss covers each row up to its last label.
+        longest = int(batch["loss_mask"].any(dim=0).nonzero().max()) + 1
+        width = -(-longest // multiple) * multiple
+        return {key: value[:, :width].contiguous() for key, value in batch.items()}
 
 
 class TokenRows(torch.utils.data.Dataset):
@@ -51,7 +71,7 @@ class TokenRows(torch.utils.data.Dataset):
 def collate(
     rows: Sequence[tuple[Sequence[int], Sequence[int]]], *, pad_token: int, width_multiple: int
 ) -> dict[str, torch.Tensor]:
-    """Right-padded next-token batch with the loss on response tokens alone.
+    """Right-padded next-token batch with the loss on response tokens alone, the longest row first.
 
     Args:
         rows: (prompt, response) token ids, B of them.
@@ -60,7 +80,8 @@ def collate(
     Returns:
         ``tokens``, ``labels``, ``position_ids`` [B, S] int64 and ``loss_mask`` [B, S] float32.
     """
-    longest = max(len(prompt) + len(response) for prompt, response in rows) - 1
+    rows = sorted(rows, key=lambda row: -len(row[0]) - len(row[1]))
+    longest = len(rows[0][0]) + len(rows[0][1]) - 1
     width = -(-longest // width_multiple) * width_multiple
     tokens = torch.full((len(rows), width), pad_token, dtype=torch.long)
     labels, loss_mask = tokens.clone(), torch.zeros(len(rows), width)
