@@ -25,6 +25,8 @@ from recipes.settings.compose import settings_from_command_line
 from recipes.settings.parallelism import grading_workers, width_multiple
 from recipes.settings.schema import Settings
 from recipes.training.attempts import Attempts
+from recipes.training.epochs import EpochPlanner
+from recipes.training.ports import Ranks
 from recipes.training.run_folder import RunFolder, parent_weights
 from recipes.training.stage_prompts import StagePrompts, read_stage_prompts
 from recipes.user_input import checked_input
@@ -67,7 +69,6 @@ def _train(
     from recipes.backends.aligner.rollouts import MegatronEngine
     from recipes.backends.aligner.session import open_session
     from recipes.training.entropy_watch import EntropyWatch
-    from recipes.training.epochs import EpochPlanner
     from recipes.training.graded_sampling import GradedSampler
     from recipes.training.grpo_loop import GrpoLoop
     from recipes.training.validation import validation_of
@@ -82,7 +83,9 @@ def _train(
         keep_reference=settings.grpo.kl_coefficient > 0,
     )
     pad_token, ranks, step = pad_token_of(tokenizer), MegatronRanks(), start.step if start else 0
-    ledger = Ledger(folder.rollouts)
+    ledger, attempts = Ledger(folder.rollouts), Attempts(folder.attempts)
+    if ranks.is_main:
+        attempts.begin(settings, step, parent)
     engine = MegatronEngine(
         session.model,
         end_tokens=[tokenizer.eos_token_id],
@@ -93,24 +96,13 @@ def _train(
     with Grader(GradingOptions(**vars(grading))) as grader:
         sampler = GradedSampler(engine, tokenizer, grader, ranks)
         with checked_input("python -m recipes.run_grpo"):
-            epochs = EpochPlanner(
-                prompts.order,
-                ledger,
-                ranks,
-                drop_solved=settings.prompts.drop_solved,
-                length_sorted=settings.prompts.length_sorted_batches,
-                lengths=prompts.lengths,
-            )
-            if start is not None:
-                epochs.resume(OrderPosition(**start.progress["order"]))
+            epochs = _epochs(settings, prompts, ledger, ranks, start)
             if settings.grpo.temperature == "auto":
                 policy = AlignerPolicy(session, settings.grpo)
                 record = measured_temperature(settings, folder, prompts, parent, step, sampler, policy, pad_token)
                 settings = replace(settings, grpo=replace(settings.grpo, temperature=record["temperature"]))
         folder.record_settings(settings, ranks)
-        attempts = Attempts(folder.attempts)
         if ranks.is_main:
-            attempts.begin(settings, step, parent)
             prompts.record(folder.selection, settings.prompts.ledgers)
             print(prompts.selection.report())
         end = GrpoLoop(
@@ -135,6 +127,22 @@ def _train(
     write_stage_model(session.model, folder.model, settings.model)
     if ranks.is_main:
         folder.finish(settings, end.steps, attempts, parent, stopped_by=end.stopped_by)
+
+
+def _epochs(settings: Settings, prompts: StagePrompts, ledger: Ledger, ranks, start: Checkpoint | None):
+    from recipes.training.epochs import EpochPlanner
+
+    epochs = EpochPlanner(
+        prompts.order,
+        ledger,
+        ranks,
+        drop_solved=settings.prompts.drop_solved,
+        length_sorted=settings.prompts.length_sorted_batches,
+        lengths=prompts.lengths,
+    )
+    if start is not None:
+        epochs.resume(OrderPosition(**start.progress["order"]))
+    return epochs
 
 
 if __name__ == "__main__":
