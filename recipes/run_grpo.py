@@ -26,7 +26,6 @@ from recipes.settings.parallelism import grading_workers, width_multiple
 from recipes.settings.schema import Settings
 from recipes.training.attempts import Attempts
 from recipes.training.epochs import EpochPlanner
-from recipes.training.ports import Ranks
 from recipes.training.run_folder import RunFolder, parent_weights
 from recipes.training.stage_prompts import StagePrompts, read_stage_prompts
 from recipes.user_input import checked_input
@@ -130,7 +129,6 @@ def _train(
 
 
 def _epochs(settings: Settings, prompts: StagePrompts, ledger: Ledger, ranks, start: Checkpoint | None):
-    from recipes.training.epochs import EpochPlanner
 
     epochs = EpochPlanner(
         prompts.order,
