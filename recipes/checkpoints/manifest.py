@@ -1,7 +1,7 @@
 """``manifest.json``: where finished weights come from, and the proof that they are whole.
 
-Written as the last thing of a stage or an import, so that weights with a manifest are complete. A stage starts from such
-weights alone (``run.require_parent_manifest``) and records their manifest's hash: the chain that
+Written as the last thing of a stage or an import, so that weights with a manifest are complete. A stage starts from
+such weights alone (``run.require_parent_manifest``) and records their manifest's hash: the chain that
 ``python -m recipes.lineage`` prints and verifies.
 
     RUN/model.nemo  -> RUN/manifest.json

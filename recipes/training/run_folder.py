@@ -93,7 +93,7 @@ class RunFolder:
         if problems := manifest_problems(self.model, hashed_bytes=0):
             raise ValueError(
                 f"{self.directory} was finished, but its weights are not what it ended with: {'; '.join(problems)}; "
-                f"bring {self.model} back, or remove {self.manifest} to write the weights again from the last checkpoint"
+                f"bring {self.model} back, or remove {self.manifest.name} to write them again from the last checkpoint"
             )
         print(f"{self.directory} is finished: {self.model}. Remove the folder, or set run.directory, to train again.")
         return True

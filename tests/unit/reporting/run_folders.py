@@ -14,6 +14,9 @@ PROBLEMS = [
     Problem("hard", "What is 12 * 12?", "144"),
     Problem("easy", "Is 1 < 2?", "1"),
 ]
+CODE_PROBLEMS = [
+    Problem("double", "Double x.", "", tests={"kind": "functional", "fn_name": "f", "inputs": [[3]], "outputs": [6]})
+]
 
 
 def sample(problem: str, index: int, verdict: str, text: str, **more: Any) -> dict[str, Any]:
@@ -26,10 +29,21 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
-def evaluated(folder: Path, avg: float, samples: list[dict[str, Any]]) -> None:
-    write_rows(folder / "evaluation" / "tiny_math" / "samples.jsonl", samples)
+def evaluated(folder: Path, avg: float, samples: list[dict[str, Any]], benchmark: str = "tiny_math") -> None:
+    """One more benchmark of a stage."""
+    write_rows(folder / "evaluation" / benchmark / "samples.jsonl", samples)
     scores = {"avg": avg, "n": 2, "problems": 3, "samples": 6, "stderr_sampling": 0.125, "stderr_problems": 0.25}
-    (folder / "evaluation" / "scores.json").write_text(json.dumps({"tiny_math": scores}))
+    path = folder / "evaluation" / "scores.json"
+    others = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(others | {benchmark: scores}))
+
+
+def evaluated_on_code(sft: Path, math1: Path) -> None:
+    """The program is wrong before and right after."""
+    failure = {"test": 1, "verdict": "wrong_answer", "input": "[3]", "expected": "6", "found": "5", "detail": ""}
+    text = "<think>\nplan\n</think>\n\n```python\ndef f(x):\n    return x + 2\n```"
+    evaluated(sft, 0.0, [sample("double", 0, "wrong_answer", text, first_failure=failure)], "tiny_code")
+    evaluated(math1, 1.0, [sample("double", 0, "pass", text.replace("+", "*"))], "tiny_code")
 
 
 def finished(folder: Path, steps: int) -> None:
