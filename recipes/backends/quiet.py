@@ -67,7 +67,7 @@ class _NoiseFilter(logging.Filter):
         if log_file is not None:
             log_file.parent.mkdir(parents=True, exist_ok=True)
             handler = logging.FileHandler(log_file, encoding="utf-8")
-            handler.setFormatter(logging.Formatter(FORMAT.format(rank=os.environ.get("RANK", "0"))))
+            handler.setFormatter(logging.Formatter(FORMAT.format(rank=os.environ.get("RANK") or os.environ.get("SLURM_PROCID", "0"))))
         self.file_handler.close()
         self.file_handler = handler
 

@@ -25,7 +25,7 @@ def start_frameworks(settings: Settings, module: str, arguments: Sequence[str]) 
         arguments: command line after the module.
 
     Raises:
-        SystemExit: several nodes without a launcher.
+        SystemExit: several nodes without a launcher, or another number of ``srun`` tasks than the settings describe.
     """
     _launch_if_needed(settings.cluster, module, arguments)
     _die_with_launcher()
@@ -46,7 +46,11 @@ def start_frameworks(settings: Settings, module: str, arguments: Sequence[str]) 
 
 def _launch_if_needed(cluster: ClusterSettings, module: str, arguments: Sequence[str]) -> None:
     wanted = cluster.nodes * cluster.devices_per_node
-    if wanted == 1 or "WORLD_SIZE" in os.environ or "SLURM_NTASKS" in os.environ:
+    if "WORLD_SIZE" in os.environ or _is_slurm_rank(wanted):
+        return
+    # In a batch script, an salloc shell or a single task of srun, Lightning would still count the allocation's tasks.
+    os.environ.pop("SLURM_NTASKS", None)
+    if wanted == 1:
         return
     if cluster.nodes > 1:
         raise SystemExit(
@@ -58,6 +62,17 @@ def _launch_if_needed(cluster: ClusterSettings, module: str, arguments: Sequence
     sys.stdout.flush()
     launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(wanted)]
     os.execv(sys.executable, [sys.executable, "-m", *launcher, "-m", module, *arguments])
+
+
+def _is_slurm_rank(wanted: int) -> bool:
+    """Whether this process is one of the tasks that one ``srun`` started; only their environment counts a step's."""
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    if tasks not in (1, wanted):
+        raise SystemExit(
+            f"srun started {tasks} tasks, but cluster.nodes x cluster.devices_per_node is {wanted}; start {wanted} tasks "
+            "(srun --ntasks) or one"
+        )
+    return tasks > 1
 
 
 def _die_with_launcher() -> None:

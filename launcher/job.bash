@@ -1,0 +1,231 @@
+# shellcheck shell=bash
+# Sourced by the scripts beside it. run_job COMMAND [word ...] runs one command of the recipe: under Slurm with one srun
+# task per device on the allocation's nodes, else on this machine. COMMAND: sft, grpo, evaluate, export, report.
+# Site variables: site.example.sh. Needs bash 4.4. Exit statuses: those of the command; 2 wrong input; 75 saved, start the same again.
+
+set -euo pipefail
+LAUNCHER=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+REPO_ROOT=${LAUNCHER%/*}
+export REPO_ROOT PYTHONUNBUFFERED=1
+readonly EX_USAGE=2 EX_TEMPFAIL=75
+readonly SIGNALLED=138 # 128 + USR1: ended by the signal before the command listened to it
+readonly REPEAT_SECONDS=20
+
+say() { printf '[%s] %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
+die() {
+  local status=$1
+  shift
+  say "error: $*"
+  exit "$status"
+}
+
+# SITE_FILE, else launcher/site.sh where there is one.
+load_site() {
+  SRUN_FLAGS=()
+  local file=${SITE_FILE:-$LAUNCHER/site.sh}
+  if [ -f "$file" ]; then
+    # shellcheck source=launcher/site.example.sh
+    . "$file"
+  elif [ -n "${SITE_FILE:-}" ]; then
+    die "$EX_USAGE" "SITE_FILE=$SITE_FILE: no such file; copy launcher/site.example.sh"
+  fi
+}
+
+# PYTHON, else the checkout's .venv (not inside a container, which brings its own), else python3.
+choose_python() {
+  if [ -n "${PYTHON:-}" ]; then return; fi
+  PYTHON=python3
+  if [ -x "$REPO_ROOT/.venv/bin/python" ] && [ -z "${1:-}" ]; then PYTHON=$REPO_ROOT/.venv/bin/python; fi
+}
+
+# asked_for_text WORD ...: --help and --dry-run print and end, so there is nothing to check first.
+asked_for_text() {
+  local word
+  for word in "$@"; do case $word in --help | -h | --dry-run) return 0 ;; esac; done
+  return 1
+}
+
+run_job() {
+  local command=$1
+  shift
+  cd "$REPO_ROOT"
+  load_site
+  # Inside a step of somebody else's (srun --pty bash) there is nothing left to allocate: as without Slurm.
+  if [ -n "${SLURM_JOB_ID:-}" ] && [ -z "${SLURM_STEP_NUM_TASKS:-}" ] && command -v srun >/dev/null; then
+    _run_in_allocation "$command" "$@"
+  else
+    _run_here "$command" "$@"
+  fi
+}
+
+_run_here() {
+  local command=$1 RUN_DIRECTORY MODULE NODES DEVICES_PER_NODE
+  shift
+  choose_python
+  asked_for_text "$@" && exec "$PYTHON" -m "$(_module "$command")" "$@"
+  _preflight "$command" "$@"
+  if [ "$command" = report ]; then set -- --report "$@"; fi
+  exec "$PYTHON" -u -m "$MODULE" "$@"
+}
+
+_module() {
+  case $1 in
+    sft | grpo) echo "recipes.run_$1" ;;
+    evaluate) echo evaluation.run ;;
+    export) echo recipes.export ;;
+    report) echo recipes.run_curriculum ;;
+    *) die "$EX_USAGE" "$1: no command of the recipe" ;;
+  esac
+}
+
+# _preflight COMMAND WORD ...: sets RUN_DIRECTORY, MODULE, NODES and DEVICES_PER_NODE, or ends with the problems. In an
+# allocation it runs as a step (LAUNCH), in the container that the command will run in. A report has nothing to check.
+_preflight() {
+  local command=$1 facts=''
+  shift
+  if [ "$command" != report ]; then
+    facts=$(${LAUNCH[@]+"${LAUNCH[@]}"} "$PYTHON" -m recipes.preflight "$command" --facts "$@") || exit
+    eval "$facts"
+  fi
+  MODULE=$(_module "$command") NODES=${NODES:-1} DEVICES_PER_NODE=${DEVICES_PER_NODE:-1} RUN_DIRECTORY=${RUN_DIRECTORY:-}
+}
+
+_run_in_allocation() {
+  local command=$1 tasks_per_node RUN_DIRECTORY MODULE NODES DEVICES_PER_NODE
+  shift
+  choose_python "${CONTAINER_IMAGE:-}"
+  tasks_per_node=${SLURM_NTASKS_PER_NODE:-${SLURM_TASKS_PER_NODE%%[(,]*}}
+  case $command in
+    sft | grpo | evaluate)
+      set -- cluster=h100 "cluster.nodes=$SLURM_JOB_NUM_NODES" "cluster.devices_per_node=$tasks_per_node" "$@"
+      ;;
+  esac
+  say "job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, start $((${SLURM_RESTART_COUNT:-0} + 1)): $command $*"
+  _srun_flags
+  LAUNCH=(srun --nodes=1 --ntasks=1 --ntasks-per-node=1 "${FLAGS[@]}")
+  _preflight "$command" "$@"
+  if ((NODES > SLURM_JOB_NUM_NODES || DEVICES_PER_NODE > tasks_per_node)); then
+    die "$EX_USAGE" "cluster.nodes=$NODES x cluster.devices_per_node=$DEVICES_PER_NODE, but the allocation has" \
+      "$SLURM_JOB_NUM_NODES x $tasks_per_node tasks; fix: sbatch --nodes=$NODES --ntasks-per-node=$DEVICES_PER_NODE"
+  fi
+  _rendezvous
+  _share_cpus
+  case $command in
+    sft | grpo | evaluate) _log_attempt ;;
+    report) set -- --report "$@" ;;
+  esac
+  _run_step "$command" "$@"
+}
+
+# Where the ranks meet. A node's name that nobody resolves (virtual nodes) is replaced by its address.
+_rendezvous() {
+  local head
+  head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+  getent ahostsv4 "$head" >/dev/null ||
+    head=$(scontrol show node "$head" --oneliner | sed -n 's/.*NodeAddr=\([^ ]*\).*/\1/p')
+  export MASTER_ADDR=$head MASTER_PORT=${MASTER_PORT:-$((15000 + SLURM_JOB_ID % 10000))}
+}
+
+# Since 22.05 srun does not take over --cpus-per-task, and one CPU for each task is too few for the graders.
+_share_cpus() {
+  local cpus=${SLURM_CPUS_PER_TASK:-$((${SLURM_CPUS_ON_NODE:-1} / DEVICES_PER_NODE))}
+  export SRUN_CPUS_PER_TASK=${SRUN_CPUS_PER_TASK:-$((cpus > 0 ? cpus : 1))}
+}
+
+# FLAGS of every srun. One --container-mounts: of several, Slurm hands the last alone to pyxis. The image's own variables
+# win over the job's unless --container-env names them.
+_srun_flags() {
+  local name names=MASTER_ADDR,MASTER_PORT,PYTHONUNBUFFERED
+  FLAGS=("${SRUN_FLAGS[@]}")
+  if [ -z "${CONTAINER_IMAGE:-}" ]; then return; fi
+  for name in $(compgen -e); do
+    case $name in
+      NCCL_* | TORCH_* | UCX_* | NVTE_* | HF_* | WANDB_* | MLFLOW_* | OMP_NUM_THREADS | CUDA_DEVICE_MAX_CONNECTIONS)
+        names+=,$name
+        ;;
+    esac
+  done
+  FLAGS+=(
+    "--container-image=$CONTAINER_IMAGE"
+    "--container-mounts=$REPO_ROOT:$REPO_ROOT${MOUNTS:+,$MOUNTS}"
+    "--container-workdir=$REPO_ROOT"
+    --no-container-mount-home
+    "--container-env=$names${CONTAINER_ENV:+,$CONTAINER_ENV}"
+  )
+}
+
+# From here on the output goes to RUN/logs too, a file for each start.
+_log_attempt() {
+  local log=$RUN_DIRECTORY/logs/slurm-$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}.log
+  mkdir -p "$RUN_DIRECTORY/logs"
+  exec 3>&1 4>&2 > >(exec tee -a "$log") 2>&1
+  TEE=$!
+}
+
+_end_log() {
+  if [ -z "${TEE:-}" ]; then return; fi
+  exec 1>&3 2>&4 3>&- 4>&-
+  wait "$TEE" || true
+}
+
+# Traps run only while bash waits, so srun runs in the background. The command saves after its current step; a signal
+# that came before it listened is lost (ranks start with USR1 ignored), so it is repeated until the step has ended.
+_run_step() {
+  local command=$1 status interrupted=1
+  shift
+  STOPPING=''
+  trap _on_usr1 USR1
+  srun --nodes="$NODES" --ntasks="$((NODES * DEVICES_PER_NODE))" --ntasks-per-node="$DEVICES_PER_NODE" \
+    --kill-on-bad-exit=1 --wait=60 "${FLAGS[@]}" \
+    bash -c 'trap "" USR1; exec "$@"' rank "$PYTHON" -u -m "$MODULE" "$@" &
+  STEP=$!
+  TRAINS=''
+  case $command in sft | grpo) TRAINS=1 ;; esac
+  while [ -n "$interrupted" ]; do # a trapped signal cuts wait short; asked again, it has the step's own status
+    interrupted='' status=0
+    wait "$STEP" || status=$?
+  done
+  trap '' USR1
+  if [ -n "$STOPPING" ] && [ "$STOPPING" != said ]; then kill "$STOPPING" 2>/dev/null || true; fi
+  _finish "$status"
+}
+
+_on_usr1() {
+  interrupted=1
+  if [ -n "$STOPPING" ]; then return; fi
+  if [ -z "$TRAINS" ]; then
+    say "USR1, the time limit is near: this command saves nothing in between, it goes on until it is ended"
+    STOPPING=said
+    return
+  fi
+  say "USR1, the time limit is near: asking the ranks to save and to end"
+  while kill -USR1 "$STEP" 2>/dev/null; do sleep "$REPEAT_SECONDS"; done &
+  STOPPING=$!
+}
+
+# Status 0 with RUN/interrupted.json and no manifest: saved, the same command goes on.
+_finish() {
+  local status=$1 restarts=${SLURM_RESTART_COUNT:-0} limit=${MAX_RESTARTS:-20} saved=''
+  if [ -n "$TRAINS" ] && [ ! -e "$RUN_DIRECTORY/manifest.json" ]; then
+    if [ "$status" = 0 ] && [ -e "$RUN_DIRECTORY/interrupted.json" ]; then saved=1; fi
+    if [ "$status" = "$SIGNALLED" ] && [ -n "$STOPPING" ]; then saved=1; fi
+  fi
+  if [ -z "$saved" ]; then
+    if [ "$status" != 0 ]; then say "error: exit status $status${RUN_DIRECTORY:+; messages above and in $RUN_DIRECTORY/logs}"; fi
+    _end_log
+    exit "$status"
+  fi
+  if [ "${SLURM_TASK_PID:-}" != "$$" ]; then
+    say "saved; no batch job, so no requeue: start the same command again"
+  elif ((restarts >= limit)); then
+    say "saved, but not requeued: restarted $restarts times already (MAX_RESTARTS=$limit); sbatch the same command again"
+  elif scontrol requeue "$SLURM_JOB_ID"; then
+    say "saved and requeued: restart $((restarts + 1)) of at most $limit"
+    _end_log
+    exit 0
+  else
+    say "saved, but Slurm refused to requeue the job; sbatch the same command again"
+  fi
+  _end_log
+  exit "$EX_TEMPFAIL"
+}
