@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any, cast
 
 from recipes.preflighting.findings import Findings, listing
 from recipes.settings.checks import file_problems, value_problems
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     overrides = [word for word in overrides if word not in FLAGS]
     findings, lines = Findings(), []
     try:
-        settings = compose(command, overrides)
+        settings = compose(cast(Any, command), overrides)
         findings.problems += [
             *value_problems(settings, command),
             *launch_problems(settings, command, os.environ),

@@ -19,12 +19,9 @@ class Findings:
 
     def add(self, other: Findings) -> None:
         """Take in what another check found; what is there already is not repeated."""
-        for mine, theirs in (
-            (self.problems, other.problems),
-            (self.warnings, other.warnings),
-            (self.looked_at, other.looked_at),
-        ):
-            mine.extend(entry for entry in dict.fromkeys(theirs) if entry not in mine)  # type: ignore[attr-defined]
+        self.problems = list(dict.fromkeys([*self.problems, *other.problems]))
+        self.warnings = list(dict.fromkeys([*self.warnings, *other.warnings]))
+        self.looked_at = list(dict.fromkeys([*self.looked_at, *other.looked_at]))
 
 
 def listing(entries: Iterable[SettingsProblem], heading: str) -> list[str]:

@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-INK, GRID, SERIES = "#1a1c1f", "#d9dce1", "#2f6fd0"
-CSS = {INK: "var(--ink)", GRID: "var(--grid)", SERIES: "var(--series)"}
+INK, GRID, SERIES, SECOND = "#1a1c1f", "#d9dce1", "#2f6fd0", "#b5541c"
+CSS = {INK: "var(--ink)", GRID: "var(--grid)", SERIES: "var(--series)", SECOND: "var(--second)"}
 """Colours of the files -> the page's own, which follow the reader's light or dark theme."""
 STYLE = {
     "font.family": "sans-serif",
@@ -49,10 +49,8 @@ STYLE = {
 class Curves:
     """What the figures are drawn from."""
 
-    scores: Sequence[tuple[str, float, float | None]]
-    """(stage, avg@n, standard error) in order."""
-    score_name: str
-    """``tiny_math avg@8``."""
+    scores: Mapping[str, Sequence[tuple[str, float, float | None]]]
+    """``tiny_math avg@8`` -> (stage, avg@n, standard error) in order, one line each."""
     grpo: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
     """(stage, rows of ``metrics.jsonl``) of the GRPO stages in order."""
     sft: Sequence[Mapping[str, Any]] = field(default_factory=list)
@@ -103,21 +101,35 @@ def png(curves: Curves) -> bytes:
 
 
 def _scores(axes: Axes, curves: Curves) -> None:
-    axes.set_title(f"{curves.score_name} after every stage (bars: one standard error over new samples)")
+    """One line a benchmark; where lines are near, the upper one is labelled above and the lower one below."""
+    lines = {name: line for name, line in curves.scores.items() if line}
+    one = next(iter(lines)) if len(lines) == 1 else "avg@n"
+    axes.set_title(f"{one} after every stage (bars: one standard error over new samples)")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    if not curves.scores:
+    if not lines:
         empty(axes, "no evaluation yet")
         return
-    names, averages, errors = zip(*curves.scores, strict=True)
-    places = range(len(names))
-    bars = [error or 0.0 for error in errors]
-    axes.errorbar(places, averages, yerr=bars, color=SERIES, marker="o", markersize=6, linewidth=2, capsize=4)
-    for place, average, bar in zip(places, averages, bars, strict=True):
-        above = (place, average + bar)
-        axes.annotate(f"{average:.1%}", above, (0, 5), textcoords="offset points", ha="center", fontsize=9.5)
-    axes.set_xticks(places, names)
-    axes.set_xlim(-0.4, max(len(names) - 0.6, 0.4))
-    axes.set_ylim(0, min(1.0, max(a + b for a, b in zip(averages, bars, strict=True)) * 1.25) or 1.0)
+    stages = list(dict.fromkeys(stage for line in lines.values() for stage, _, _ in line))
+    tops = {stage: max(y for line in lines.values() for s, y, _ in line if s == stage) for stage in stages}
+    for index, (name, line) in enumerate(lines.items()):
+        colour, marker = (SERIES, SECOND)[index % 2], "os^D"[index % 4]
+        places, averages = [stages.index(stage) for stage, _, _ in line], [average for _, average, _ in line]
+        bars = [error or 0.0 for _, _, error in line]
+        axes.errorbar(
+            places, averages, yerr=bars, label=name, color=colour, marker=marker, markersize=6, linewidth=2, capsize=4
+        )
+        for place, average, bar in zip(places, averages, bars, strict=True):
+            upper = average == tops[stages[place]]
+            axes.annotate(
+                f"{average:.1%}", (place, average + bar if upper else average - bar), (0, 5 if upper else -5),
+                textcoords="offset points", ha="center", va="bottom" if upper else "top", fontsize=9.5,
+            )  # fmt: skip
+    if len(lines) > 1:
+        axes.legend(loc="lower right", frameon=False, ncols=len(lines), fontsize=9)
+    axes.set_xticks(range(len(stages)), stages)
+    axes.set_xlim(-0.4, max(len(stages) - 0.6, 0.4))
+    highest = max(average + (error or 0.0) for line in lines.values() for _, average, error in line)
+    axes.set_ylim(0, min(1.0, highest * 1.25) or 1.0)
 
 
 def _panels(figure: Any, curves: Curves) -> None:

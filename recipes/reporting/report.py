@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,9 +26,8 @@ class Report:
 
     root: Path
     title: str
-    benchmark: str
-    problems: Sequence[Problem]
-    """Of the benchmark."""
+    benchmarks: Mapping[str, Sequence[Problem]]
+    """Name -> problems, in the order of the table's columns."""
     final_hf: Path
     stages: Sequence[StageFolder]
 
@@ -51,57 +50,50 @@ class Report:
 
     def _curves(self) -> Curves:
         done = [stage for stage in self.stages if stage.finished]
-        scores = [(stage["name"], stage["scores"].get(self.benchmark)) for stage in self.summary["stages"]]
-        measured = [(name, score) for name, score in scores if score is not None and score["avg"] is not None]
-        count = f"avg@{measured[-1][1]['n']}" if measured else "avg@n"
         return Curves(
-            scores=[(name, score["avg"], score["stderr"]) for name, score in measured],
-            score_name=f"{self.benchmark} {count}",
+            scores={f"{name} {table.average(self.summary, name)}": self._scores(name) for name in self.benchmarks},
             grpo=[(stage.name, stage.metrics()) for stage in done if stage.kind == "grpo"],
             solve_rates=[(stage.name, stage.solve_rates()) for stage in done if stage.kind == "grpo"],
             sft=[row for stage in done if stage.kind == "sft" for row in stage.metrics()],
         )
 
+    def _scores(self, benchmark: str) -> list[tuple[str, float, float | None]]:
+        """(stage, avg@n, standard error) of the stages that were evaluated on a benchmark."""
+        scores = [(stage["name"], stage["scores"].get(benchmark)) for stage in self.summary["stages"]]
+        return [(name, score["avg"], score["stderr"]) for name, score in scores if score and score["avg"] is not None]
+
     def _html(self, curves: Curves) -> str:
         environment = Environment(
             loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
         )
-        evaluated = [stage for stage in self.stages if stage.samples(self.benchmark)]
-        before, after = (evaluated[0], evaluated[-1]) if len(evaluated) > 1 else (None, None)
         return environment.get_template("page.html.j2").render(
             title=self.title,
             root=self.root,
-            benchmark=self.benchmark,
+            benchmarks=list(self.benchmarks),
             stage_names=[stage.name for stage in self.stages],
-            lead=self._lead(curves),
+            leads=list(_leads(curves)),
             score_svg=Markup(score_svg(curves)),
             steps_svg=Markup(steps_svg(curves)),
             solve_rates_svg=Markup(solve_rates_svg(curves)),
-            columns=table.columns(self.summary, self.benchmark),
-            rows=table.rows(self.summary, self.benchmark),
+            columns=table.columns(self.summary, list(self.benchmarks)),
+            rows=table.rows(self.summary, list(self.benchmarks)),
             caption=table.caption(self.summary),
             edge_steps=EDGE_STEPS,
-            before_stage=before.name if before else None,
-            after_stage=after.name if after else None,
-            examples=self._examples(before, after) if before and after else [],
+            examples=list(self._examples()),
             places=self._places(),
         )
 
-    def _lead(self, curves: Curves) -> dict[str, str] | None:
-        """The sentence at the top: first against last score."""
-        if len(curves.scores) < 2:
-            return None
-        (first_stage, first, _), (last_stage, last, _) = (curves.scores[0], curves.scores[-1])
-        return {
-            "score": curves.score_name,
-            "first": f"{first:.1%}",
-            "first_stage": first_stage,
-            "last": f"{last:.1%}",
-            "last_stage": last_stage,
-        }
-
-    def _examples(self, before: StageFolder, after: StageFolder) -> list[rollout_examples.Example]:
-        return rollout_examples.choose(self.problems, before.samples(self.benchmark), after.samples(self.benchmark))
+    def _examples(self) -> Iterator[dict[str, Any]]:
+        """For each benchmark that was evaluated twice: first against last model."""
+        gains = 3 if len(self.benchmarks) == 1 else 2
+        for benchmark, problems in self.benchmarks.items():
+            evaluated = [stage for stage in self.stages if stage.samples(benchmark)]
+            if len(evaluated) > 1:
+                before, after = evaluated[0], evaluated[-1]
+                examples = rollout_examples.choose(
+                    problems, before.samples(benchmark), after.samples(benchmark), gains=gains
+                )
+                yield {"benchmark": benchmark, "before": before.name, "after": after.name, "examples": examples}
 
     def _places(self) -> list[tuple[str, str]]:
         hf = os.path.relpath(self.final_hf, self.root)
@@ -115,9 +107,26 @@ class Report:
             ("solve rate of every problem in every epoch", "STAGE/rollouts/solve_rates.jsonl"),
             ("problems that a stage left out, and why", "STAGE/selection.json"),
             ("settings of a stage, resolved", "STAGE/settings.yaml"),
-            (f"every sample of {self.benchmark} with its verdict", f"STAGE/evaluation/{self.benchmark}/samples.jsonl"),
+            *(
+                (f"every sample of {name} with its verdict", f"STAGE/evaluation/{name}/samples.jsonl")
+                for name in self.benchmarks
+            ),
             ("scores, solve rate of every problem, both standard errors", "STAGE/evaluation/scores.json"),
         ]
+
+
+def _leads(curves: Curves) -> Iterator[dict[str, str]]:
+    """The sentences at the top: first against last score of each benchmark."""
+    for name, scores in curves.scores.items():
+        if len(scores) > 1:
+            (first_stage, first, _), (last_stage, last, _) = (scores[0], scores[-1])
+            yield {
+                "score": name,
+                "first": f"{first:.1%}",
+                "first_stage": first_stage,
+                "last": f"{last:.1%}",
+                "last_stage": last_stage,
+            }
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 
 from recipes.records import Problem
 
+SOLVED = ("correct", "pass")
+"""Verdicts of a right answer and of a program that passes every test."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -19,6 +22,13 @@ class Shown:
     verdict: str
     extracted: str | None
     tokens: int
+    first_failure: Mapping[str, Any] | None = None
+    """Of a program: the first test that failed (``recipes.records.Verdict.first_failure``)."""
+
+    @property
+    def solved(self) -> bool:
+        """The verdict is a good one."""
+        return self.verdict in SOLVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +89,7 @@ def _by_problem(samples: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[
 
 
 def _solved(sample: Mapping[str, Any]) -> bool:
-    return sample["verdict"] == "correct" and not sample["truncated"]
+    return sample["verdict"] in SOLVED and not sample["truncated"]
 
 
 def _rate(samples: Sequence[Mapping[str, Any]]) -> float:
@@ -96,4 +106,5 @@ def _typical(samples: Sequence[Mapping[str, Any]]) -> Shown:
         verdict="truncated" if sample["truncated"] else sample["verdict"].replace("_", " "),
         extracted=sample["extracted"],
         tokens=sample["tokens"],
+        first_failure=None if sample["truncated"] else sample.get("first_failure"),
     )

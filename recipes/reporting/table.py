@@ -12,14 +12,19 @@ from rich.table import Table
 NOTHING = "\N{EN DASH}"
 
 
-def columns(summary: Mapping[str, Any], benchmark: str) -> list[str]:
-    """Headings; the n of avg@n is the last evaluation's."""
+def columns(summary: Mapping[str, Any], benchmarks: Sequence[str]) -> list[str]:
+    """Headings, one for each benchmark; the n of avg@n is the last evaluation's."""
+    headings = [f"{name} {average(summary, name)}" for name in benchmarks]
+    return ["stage", "steps", "temperature", "entropy", "truncated", "reward", *headings, "minutes"]
+
+
+def average(summary: Mapping[str, Any], benchmark: str) -> str:
+    """``avg@8``; ``avg@n`` before the first evaluation."""
     counts = [stage["scores"][benchmark]["n"] for stage in summary["stages"] if benchmark in stage["scores"]]
-    average = f"avg@{counts[-1]}" if counts else "avg@n"
-    return ["stage", "steps", "temperature", "entropy", "truncated", "reward", f"{benchmark} {average}", "minutes"]
+    return f"avg@{counts[-1]}" if counts else "avg@n"
 
 
-def rows(summary: Mapping[str, Any], benchmark: str) -> list[list[str]]:
+def rows(summary: Mapping[str, Any], benchmarks: Sequence[str]) -> list[list[str]]:
     """One row a stage, as text; ``first → last`` where a stage changes a number."""
     return [
         [
@@ -29,19 +34,19 @@ def rows(summary: Mapping[str, Any], benchmark: str) -> list[list[str]]:
             _change(stage["entropy_first"], stage["entropy_last"], ".2f"),
             _change(stage["truncated_fraction_first"], stage["truncated_fraction_last"], ".0%"),
             _change(stage["reward_first"], stage["reward_last"], ".2f"),
-            _score(stage["scores"].get(benchmark)),
+            *(_score(stage["scores"].get(benchmark)) for benchmark in benchmarks),
             _minutes(stage["seconds"], stage["evaluation_seconds"]),
         ]
         for stage in summary["stages"]
     ]
 
 
-def print_table(summary: Mapping[str, Any], benchmark: str, console: Console | None = None) -> None:
+def print_table(summary: Mapping[str, Any], benchmarks: Sequence[str], console: Console | None = None) -> None:
     """Print the table."""
     table = Table(box=box.SIMPLE_HEAD, caption_justify="left", caption=caption(summary))
-    for index, heading in enumerate(columns(summary, benchmark)):
+    for index, heading in enumerate(columns(summary, benchmarks)):
         table.add_column(heading, justify="left" if index == 0 else "right", no_wrap=True)
-    for row in rows(summary, benchmark):
+    for row in rows(summary, benchmarks):
         table.add_row(*row)
     # A pipe has no width: the table keeps its natural one there.
     (console or Console(width=None if Console().is_terminal else 140)).print(table)

@@ -75,8 +75,9 @@ def _calibration(settings: Settings) -> Iterator[SettingsProblem]:
             "calibration.target_entropy",
             f"{target:g} nats",
             f"between calibration.lowest_entropy={low:g} and calibration.highest_entropy={high:g}",
-            f"calibration.target_entropy={(low + high) / 2:g}" if low < high else "calibration.lowest_entropy=0.2 "
-            "calibration.target_entropy=0.3 calibration.highest_entropy=0.45",
+            f"calibration.target_entropy={(low + high) / 2:g}"
+            if low < high
+            else "calibration.lowest_entropy=0.2 calibration.target_entropy=0.3 calibration.highest_entropy=0.45",
         )
     temperatures = calibration.temperatures
     sound = sorted({value for value in temperatures if math.isfinite(value) and value > 0})

@@ -18,7 +18,9 @@ def main(root: Path, *second: str) -> None:
         Step("one", "one", MODULE, (str(outputs[0]),), outputs[0], outputs[0].parent, trains=True),
         Step("two", "two", MODULE, (str(outputs[1]), *second), outputs[1], outputs[1].parent, trains=True),
     ]
-    report = SimpleNamespace(write=lambda: None, summary={"stages": []}, page=root / "report.html", root=root)
+    report = SimpleNamespace(
+        write=lambda: None, summary={"stages": []}, benchmarks={}, page=root / "report.html", root=root
+    )
     run_curriculum.plan_steps = lambda *_: steps
     run_curriculum._report = lambda *_: report
     run_curriculum.main([f"run.directory={root}"])

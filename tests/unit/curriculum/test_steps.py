@@ -9,17 +9,19 @@ from recipes.settings.compose import compose
 from recipes.settings.curriculum import stage_commands
 from recipes.settings.errors import SettingsError
 
+STAGES = ("sft", "math1", "math2", "math3", "code1", "code2", "math4")
+
 
 def plan(*overrides: str) -> list[Step]:
     return plan_steps(compose("curriculum", overrides), stage_commands(overrides))
 
 
-def test_the_demo_is_the_papers_figure_without_code() -> None:
+def test_the_demo_is_the_papers_figure() -> None:
     steps = plan("run.directory=runs/demo")
     assert [step.name for step in steps] == [
         "data",
         "initial",
-        *(name for stage in ("sft", "math1", "math2", "math3", "math4") for name in (stage, f"{stage}/evaluation")),
+        *(name for stage in STAGES for name in (stage, f"{stage}/evaluation")),
         "export",
     ]
     assert [step.module for step in steps[:5]] == [
@@ -29,7 +31,8 @@ def test_the_demo_is_the_papers_figure_without_code() -> None:
         "evaluation.run",
         "recipes.run_grpo",
     ]
-    assert [step.name for step in steps if step.trains] == ["sft", "math1", "math2", "math3", "math4"]
+    assert [step.name for step in steps if step.trains] == list(STAGES)
+    assert all("on tiny_math, tiny_code," in step.title for step in steps if step.module == "evaluation.run")
     assert [step.name for step in steps if not step.feeds] == [
         *(step.name for step in steps if step.module == "evaluation.run"),
         "export",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -34,7 +35,7 @@ def test_batches_of_like_length_do_not_overlap(count: int, seed: int, data: st.D
     lengths = {index: float(data.draw(st.integers(1, 500))) for index in range(count)}
     epoch = plan_epoch(0, 0, range(count), size, seed, lengths)
     spans = sorted((min(lengths[i] for i in batch), max(lengths[i] for i in batch)) for batch in epoch.batches)
-    assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
     plain = plan_epoch(0, 0, range(count), size, seed)
     same = [sorted(index for batch in e.batches for index in batch) for e in (epoch, plain)]
     assert same[0] == same[1]  # sorting changes who goes together, not who takes part

@@ -77,7 +77,7 @@ def test_programs_come_back_and_are_short(tokenizer: PreTrainedTokenizerBase) ->
         if row.problem.metadata["style"] == "concise":
             concise.append(len(ids))
         assert len(prompt_ids(row.problem.problem, tokenizer, tiny_code.INSTRUCTION)) <= 128
-    assert 20 <= min(concise) and max(concise) <= 64
+    assert min(concise) >= 20 and max(concise) <= 64
 
 
 def test_a_row_with_an_instruction_of_its_own_keeps_it(tokenizer: PreTrainedTokenizerBase) -> None:

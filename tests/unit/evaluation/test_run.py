@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from evaluation.run import main
+from recipes.data import tiny_code
+from recipes.data.jsonl import problem_row, write_jsonl
 from tests.unit.evaluation import tiny_checkpoint
 
 ROWS, N, BUDGET = 3, 2, 6
@@ -73,6 +75,25 @@ def test_the_same_command_draws_the_same_and_other_benchmarks_keep_their_scores(
     assert [{**row, "seconds": 0} for row in again] == [{**row, "seconds": 0} for row in first]
     assert set(json.loads((tmp_path / "scores.json").read_text())) == {"tiny_math", "other"}
     assert [row["text"] for row in rows(tmp_path, "other")] != [row["text"] for row in first]
+
+
+def test_two_benchmarks_in_one_process_score_as_each_alone(folder: Path, tmp_path: Path) -> None:
+    code = tmp_path / "heldout_code.jsonl"
+    write_jsonl(code, map(problem_row, tiny_code.problems(0, "heldout", 2)))
+    (tmp_path / "heldout.jsonl").write_bytes((folder / "heldout.jsonl").read_bytes())
+    given = [word for word in words(folder, tmp_path / "both") if not word.startswith("benchmark.path")]
+    main([*given, f"data.directory={tmp_path}", "benchmark=tiny_math,tiny_code"])
+    scores = json.loads((tmp_path / "both" / "scores.json").read_text())
+    assert {name: (score["problems"], score["samples"]) for name, score in scores.items()} == {
+        "tiny_math": (ROWS, ROWS * N),
+        "tiny_code": (2, 2 * N),
+    }
+    assert {row["verdict"] for row in rows(tmp_path / "both", "tiny_code")} == {"no_code"}
+    main(words(folder, tmp_path / "alone"))
+    one, other = (rows(tmp_path / name, "tiny_math") for name in ("both", "alone"))
+    assert [row["text"] for row in one] == [row["text"] for row in other]
+    settings = (tmp_path / "both" / "tiny_code" / "settings.yaml").read_text()
+    assert "name: tiny_code" in settings and "grader: code" in settings
 
 
 @pytest.mark.parametrize(

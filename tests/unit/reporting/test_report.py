@@ -13,7 +13,7 @@ from recipes.reporting.figures import CSS, Curves, held_out_scores, running_mean
 from recipes.reporting.report import Report
 from recipes.reporting.solve_rates import bin_of, histogram, solve_rates_svg
 from recipes.reporting.summary import StageFolder
-from tests.unit.reporting.run_folders import PROBLEMS, run
+from tests.unit.reporting.run_folders import CODE_PROBLEMS, PROBLEMS, evaluated_on_code, run
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -46,13 +46,15 @@ class Page(HTMLParser):
 
 
 def report(root: Path, stages: list[StageFolder]) -> Report:
-    return Report(root, "demo", "tiny_math", PROBLEMS, root / "final" / "hf", stages)
+    return Report(root, "demo", {"tiny_math": PROBLEMS, "tiny_code": CODE_PROBLEMS}, root / "final" / "hf", stages)
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("run")
-    report(root, run(root)).write()
+    stages = run(root)
+    evaluated_on_code(root / "sft", root / "math1")
+    report(root, stages).write()
     return root
 
 
@@ -77,6 +79,11 @@ def test_the_page_tells_the_run(written: Path) -> None:
     assert "tiny_math avg@2 went from 33.3 % after sft to 66.7 % after math1" in words.replace("%", " %")
     for cell in ("0.90 → 0.70", "45% → 35%", "0.667 ± 0.125", "What is 1 + 1?", "What is 12 * 12?"):
         assert cell in words
+    assert "tiny_code avg@2 went from 0.0 % after sft to 100.0 % after math1" in words.replace("%", " %")
+    for cell in ("0.000 ± 0.125", "1.000 ± 0.125", "Double x.", "wrong answer", "pass", "first failing test"):
+        assert cell in words
+    assert "input [3] expected 6 found 5" in words
+    assert "answer 2 ·" in words and "answer · gained" not in words
     assert "math2" in words  # planned, not done: named in the pipeline
 
 
@@ -106,8 +113,9 @@ def texts(svg: str) -> list[str]:
 
 
 def test_the_score_figure_says_every_score_and_follows_the_theme() -> None:
-    svg = score_svg(Curves([("sft", 0.25, 0.01), ("math1", 0.5, None)], "bench avg@8", []))
-    for label in ("25.0%", "50.0%", "sft", "math1"):
+    other = [("math1", 0.125, 0.02)]
+    svg = score_svg(Curves({"bench avg@8": [("sft", 0.25, 0.01), ("math1", 0.5, None)], "other avg@2": other}, []))
+    for label in ("25.0%", "50.0%", "12.5%", "sft", "math1", "bench avg@8", "other avg@2"):
         assert label in texts(svg)
     for colour, variable in CSS.items():
         assert colour not in svg
@@ -127,12 +135,12 @@ def test_stages_are_named_in_every_grpo_panel() -> None:
         }
         for step in range(3)
     ]
-    shown = texts(steps_svg(Curves([], "bench", [("math1", rows), ("math2", rows), ("math3", [])])))
+    shown = texts(steps_svg(Curves({}, [("math1", rows), ("math2", rows), ("math3", [])])))
     assert (shown.count("math1"), shown.count("math2"), shown.count("math3")) == (6, 6, 0)
     assert "no SFT stage" in shown
     assert "not measured (validation.every_steps=0)" in shown
     rows[0]["validation_start_avg"], rows[2]["validation_avg"] = 0.5, 0.75
-    shown = texts(steps_svg(Curves([], "bench", [("math1", rows[:1]), ("math2", rows), ("math3", [])])))
+    shown = texts(steps_svg(Curves({}, [("math1", rows[:1]), ("math2", rows), ("math3", [])])))
     assert (shown.count("math1"), shown.count("math2"), shown.count("math3")) == (7, 7, 0)
     assert {"50%", "60%", "70%"} <= set(shown)
 
@@ -151,19 +159,19 @@ def test_solve_rates_by_hand() -> None:
 
 def test_solve_rates_of_every_epoch_are_shown() -> None:
     rates = [("math1", {0: [0.0, 0.5, 1.0, 1.0], 1: [0.5]}), ("math2", {0: [0.25, 0.25, 0.25, 1.0]}), ("math3", {})]
-    shown = texts(solve_rates_svg(Curves([], "bench", [], solve_rates=rates)))
+    shown = texts(solve_rates_svg(Curves({}, [], solve_rates=rates)))
     assert [text for text in shown if text in ("math1, epochs 1 and 2", "math2, epoch 1")] == [
         "math1, epochs 1 and 2",
         "math2, epoch 1",
     ]
     for share in ("25%", "50%", "75%", "100%"):
         assert share in shown
-    assert "no GRPO stage is done yet" in texts(solve_rates_svg(Curves([], "bench", [])))
+    assert "no GRPO stage is done yet" in texts(solve_rates_svg(Curves({}, [])))
 
 
 def test_more_epochs_than_fit_keep_the_first_and_the_last() -> None:
     rates = [("math1", {epoch: [epoch / 100] for epoch in range(100)})]
-    svg = solve_rates_svg(Curves([], "bench", [], solve_rates=rates))
+    svg = solve_rates_svg(Curves({}, [], solve_rates=rates))
     shown = texts(svg)
     assert {"1", "12", "89", "100"} <= {text.strip() for text in shown}
     assert "50" not in shown

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -65,25 +66,38 @@ def test_a_stage_without_evaluation_has_no_scores(tmp_path: Path) -> None:
     (tmp_path / "math1" / "evaluation" / "scores.json").unlink()
     summary = summarise(stages, tmp_path)
     assert summary["stages"][1]["scores"] == {}
-    assert rows(summary, "tiny_math")[1][6] == "\N{EN DASH}"
+    assert rows(summary, ["tiny_math"])[1][6] == "\N{EN DASH}"
 
 
 def test_the_tables_rows(tmp_path: Path) -> None:
     summary = summarise(run(tmp_path), tmp_path)
-    assert columns(summary, "tiny_math")[6] == "tiny_math avg@2"
+    assert columns(summary, ["tiny_math"])[6] == "tiny_math avg@2"
     nothing = "\N{EN DASH}"
-    assert rows(summary, "tiny_math") == [
+    assert rows(summary, ["tiny_math"]) == [
         ["sft", "4", nothing, nothing, nothing, nothing, "0.333 ± 0.125", "1.0 + 0.2"],
         ["math1", "5", "0.85", "0.90 → 0.70", "45% → 35%", "0.10 → 0.30", "0.667 ± 0.125", "1.5 + 0.2"],
     ]
     assert caption(summary).endswith("3.0 in all")
 
 
+def test_every_benchmark_has_its_column(tmp_path: Path) -> None:
+    stages = run(tmp_path)
+    path = tmp_path / "math1" / "evaluation" / "scores.json"
+    both = json.loads(path.read_text())
+    path.write_text(json.dumps(both | {"tiny_code": both["tiny_math"] | {"avg": 0.5, "n": 4}}))
+    summary = summarise(stages, tmp_path)
+    assert columns(summary, ["tiny_math", "tiny_code"])[6:8] == ["tiny_math avg@2", "tiny_code avg@4"]
+    assert [row[6:8] for row in rows(summary, ["tiny_math", "tiny_code"])] == [
+        ["0.333 ± 0.125", "\N{EN DASH}"],
+        ["0.667 ± 0.125", "0.500 ± 0.125"],
+    ]
+
+
 def test_the_table_on_a_terminal_has_every_cell(tmp_path: Path) -> None:
     summary = summarise(run(tmp_path), tmp_path)
     screen = io.StringIO()
-    print_table(summary, "tiny_math", Console(file=screen, width=120))
-    for row in rows(summary, "tiny_math"):
+    print_table(summary, ["tiny_math"], Console(file=screen, width=120))
+    for row in rows(summary, ["tiny_math"]):
         for cell in row:
             assert cell in screen.getvalue()
 
@@ -91,4 +105,4 @@ def test_the_table_on_a_terminal_has_every_cell(tmp_path: Path) -> None:
 def test_a_run_that_has_not_finished_a_stage(tmp_path: Path) -> None:
     summary = summarise([StageFolder("sft", "sft", tmp_path / "sft", None, None)], tmp_path / "final")
     assert summary == {"stages": [], "final_hf": None}
-    assert rows(summary, "tiny_math") == []
+    assert rows(summary, ["tiny_math"]) == []

@@ -111,7 +111,7 @@ def test_the_plan_of_an_evaluation_counts_the_samples(tmp_path: Path, capsys: py
 
 def test_the_plans_of_a_curriculum_and_an_export(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("curriculum", "--dry-run") == 0
-    assert "# stages    sft -> math1 -> math2 -> math3 -> math4" in capsys.readouterr().out
+    assert "# stages    sft -> math1 -> math2 -> math3 -> code1 -> code2 -> math4" in capsys.readouterr().out
     assert exit_code("export", "checkpoint=a.nemo", "output=b", "--dry-run") == 0
     assert "# writes    b (hf)" in capsys.readouterr().out
 
