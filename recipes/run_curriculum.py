@@ -24,6 +24,7 @@ from recipes.data.jsonl import read_problems
 from recipes.reporting.report import Report
 from recipes.reporting.summary import StageFolder
 from recipes.reporting.table import print_table
+from recipes.settings.benchmarks import benchmarks
 from recipes.settings.compose import settings_from_command_line
 from recipes.settings.curriculum import StageCommand, stage_commands
 from recipes.settings.schema import Settings
@@ -66,7 +67,7 @@ def _run(
     report = _report(settings, stages, progress)
     report.write()
     print()
-    print_table(report.summary, settings.benchmark.name)
+    print_table(report.summary, list(report.benchmarks))
     print(f"\nReport: {report.page}\nModel:  {final_hf(report.root)}")
 
 
@@ -111,8 +112,7 @@ def _report(settings: Settings, stages: Sequence[StageCommand], progress: Progre
     return Report(
         root=root,
         title=settings.run.name,
-        benchmark=settings.benchmark.name,
-        problems=read_problems(settings.benchmark.path),
+        benchmarks={benchmark.name: read_problems(benchmark.path) for benchmark in benchmarks(settings)},
         final_hf=final_hf(root),
         stages=[
             StageFolder(

@@ -121,7 +121,7 @@ def _unknown_option(group: str, text: str, options: Sequence[str], value: str | 
     choices = [name for name in options if "/" not in name] or list(options)
     value = text.partition("=")[2].partition(",")[0] if value is None else value
     near = nearest(value, options) or choices[:1]
-    fix = text.replace(value, near[0]) if value else f"{group}={near[0]}"
+    fix = text.replace(value, near[0]) if value and value in text else f"{group}={near[0]}"
     return SettingsProblem(group, f"{text}, no such option", f"one of {', '.join(choices)}", fix)
 
 
