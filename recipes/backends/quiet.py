@@ -29,6 +29,8 @@ INSTALLED_CODE = tuple(str(Path(sysconfig.get_path(key))) + os.sep for key in ("
 FORMAT = "%(asctime)s rank {rank} %(levelname)s %(name)s: %(message)s"
 # NeMo turns Python warnings into log records; this is how `warnings.formatwarning` starts.
 FORMATTED_WARNING = re.compile(r"(?P<file>\S[^\n]*?\.py):\d+: \w*Warning: ")
+# NeMo asks Lightning for an attribute that 2.4 lacks, and then takes every run of several nodes for one without Slurm.
+FALSE_ALARMS = ("You are running multi-node training without SLURM handling the processes.",)
 
 _filter: _NoiseFilter | None = None
 
@@ -67,12 +69,15 @@ class _NoiseFilter(logging.Filter):
         if log_file is not None:
             log_file.parent.mkdir(parents=True, exist_ok=True)
             handler = logging.FileHandler(log_file, encoding="utf-8")
-            handler.setFormatter(logging.Formatter(FORMAT.format(rank=os.environ.get("RANK") or os.environ.get("SLURM_PROCID", "0"))))
+            handler.setFormatter(
+                logging.Formatter(FORMAT.format(rank=os.environ.get("RANK") or os.environ.get("SLURM_PROCID", "0")))
+            )
         self.file_handler.close()
         self.file_handler = handler
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno >= logging.ERROR or not _is_from_installed_code(record):
+        alarm = record.levelno >= logging.ERROR and not str(record.msg).startswith(FALSE_ALARMS)
+        if alarm or not _is_from_installed_code(record):
             return True
         self.file_handler.handle(record)
         for handler in _file_handlers(logging.getLogger(record.name)):
