@@ -2,7 +2,8 @@
 
     python -m recipes.run_grpo stage=math2 cluster=cpu run.directory=runs/try/math2 model.restore_from=sft/model.nemo
 
-A killed run goes on where it was with the same command. The stage ends with RUN/model.nemo and RUN/manifest.json.
+A killed run goes on where it was with the same command, on SIGUSR1 it saves after the current step and ends with
+status 0 and RUN/interrupted.json. The stage ends with RUN/model.nemo and RUN/manifest.json.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from recipes.backends.aligner.nemo_file import require_same_architecture, write_stage_model
-from recipes.backends.start import start_frameworks
+from recipes.backends.start import is_first_rank, is_launched, launch_ranks, start_frameworks
 from recipes.calibrate_temperature import measured_temperature
-from recipes.checkpoints.manifest import Parent
-from recipes.checkpoints.store import Checkpoint, CheckpointStore
+from recipes.checkpoints.store import Checkpoint
 from recipes.data.order import OrderPosition
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.grading.graders import Grader, GradingOptions
@@ -24,33 +24,39 @@ from recipes.rollouts.ledger import Ledger
 from recipes.settings.compose import settings_from_command_line
 from recipes.settings.parallelism import grading_workers, width_multiple
 from recipes.settings.schema import Settings
-from recipes.training.attempts import Attempts
 from recipes.training.epochs import EpochPlanner
-from recipes.training.run_folder import RunFolder, parent_weights
+from recipes.training.run_folder import RunFolder
+from recipes.training.run_lock import require_free
 from recipes.training.stage_prompts import StagePrompts, read_stage_prompts
+from recipes.training.stage_start import StageStart, entered, look
+from recipes.training.stop_signal import StopSignal
 from recipes.user_input import checked_input
+
+COMMAND = "python -m recipes.run_grpo"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command ``python -m recipes.run_grpo``."""
     arguments = sys.argv[1:] if arguments is None else arguments
     settings = settings_from_command_line("grpo", __doc__, arguments)
-    folder = RunFolder(Path(settings.run.directory))
-    with checked_input("python -m recipes.run_grpo"):
+    stop, folder = StopSignal().install(), RunFolder(Path(settings.run.directory))
+    with checked_input(COMMAND):
         if folder.say_if_finished():
             return
-    store = CheckpointStore(folder.checkpoints, settings.checkpoint.keep)
-    with checked_input("python -m recipes.run_grpo"):
+        if not is_launched(settings.cluster):
+            require_free(folder.directory)
         tokenizer = load_tokenizer(settings.model.tokenizer)
         prompts = read_stage_prompts(settings, tokenizer)
-        start = store.resume_point(resume=settings.run.resume)
-        if start is not None:
-            prompts.order.require_same(OrderPosition(**start.progress["order"]))
         if settings.model.restore_from is not None:
             require_same_architecture(Path(settings.model.restore_from), settings.model)
-        parent = parent_weights(settings)
-    start_frameworks(settings, "recipes.run_grpo", arguments)
-    _train(settings, folder, tokenizer, prompts, store, start, parent)
+        look(settings, folder, prompts.require_same_order)
+    launch_ranks(settings.cluster, "recipes.run_grpo", arguments)
+    with entered(
+        checked_input(COMMAND), settings, folder, prompts.require_same_order, stop, is_main=is_first_rank()
+    ) as start:
+        if start is not None:
+            start_frameworks(settings, "recipes.run_grpo", arguments)
+            _train(settings, folder, tokenizer, prompts, start)
 
 
 def _train(
@@ -58,9 +64,7 @@ def _train(
     folder: RunFolder,
     tokenizer,
     prompts: StagePrompts,
-    store: CheckpointStore,
-    start: Checkpoint | None,
-    parent: Parent | None,
+    start: StageStart,
 ) -> None:
     from recipes.backends.aligner.actor import GrpoActor
     from recipes.backends.aligner.policy import AlignerPolicy
@@ -78,13 +82,10 @@ def _train(
         micro_batch_size=settings.grpo.micro_batch_size,
         global_batch_size=settings.grpo.prompts_per_step * settings.grpo.rollouts_per_prompt,
         max_steps=settings.grpo.max_steps,
-        restore_training_state=start.state if start else None,
+        restore_training_state=start.checkpoint.state if start.checkpoint else None,
         keep_reference=settings.grpo.kl_coefficient > 0,
     )
-    pad_token, ranks, step = pad_token_of(tokenizer), MegatronRanks(), start.step if start else 0
-    ledger, attempts = Ledger(folder.rollouts), Attempts(folder.attempts)
-    if ranks.is_main:
-        attempts.begin(settings, step, parent)
+    pad_token, ranks, ledger = pad_token_of(tokenizer), MegatronRanks(), Ledger(folder.rollouts)
     engine = MegatronEngine(
         session.model,
         end_tokens=[tokenizer.eos_token_id],
@@ -94,11 +95,13 @@ def _train(
     grading = replace(settings.grading, workers=grading_workers(settings))
     with Grader(GradingOptions(**vars(grading))) as grader:
         sampler = GradedSampler(engine, tokenizer, grader, ranks)
-        with checked_input("python -m recipes.run_grpo"):
-            epochs = _epochs(settings, prompts, ledger, ranks, start)
+        with checked_input(COMMAND):
+            epochs = _epochs(settings, prompts, ledger, ranks, start.checkpoint)
             if settings.grpo.temperature == "auto":
                 policy = AlignerPolicy(session, settings.grpo)
-                record = measured_temperature(settings, folder, prompts, parent, step, sampler, policy, pad_token)
+                record = measured_temperature(
+                    settings, folder, prompts, start.parent, start.step, sampler, policy, pad_token
+                )
                 settings = replace(settings, grpo=replace(settings.grpo, temperature=record["temperature"]))
         folder.record_settings(settings, ranks)
         if ranks.is_main:
@@ -118,14 +121,18 @@ def _train(
             entropy_watch=EntropyWatch(settings.calibration.lowest_entropy, settings.calibration.highest_entropy),
             policy=AlignerPolicy(session, settings.grpo),
             ranks=ranks,
-            store=store,
+            store=start.store,
             ledger=ledger,
             metrics_log=folder.metrics,
             logger=session.loggers,
-        ).fit(step)
-    write_stage_model(session.model, folder.model, settings.model)
-    if ranks.is_main:
-        folder.finish(settings, end.steps, attempts, parent, stopped_by=end.stopped_by)
+            step_done=start.watch(ranks),
+        ).fit(start.step)
+    if end.stopped_by != "signal":
+        write_stage_model(session.model, folder.model, settings.model)
+        if start.attempts is not None:
+            folder.finish(settings, end.steps, start.attempts, start.parent, stopped_by=end.stopped_by)
+    elif start.attempts is not None:
+        folder.interrupt(end.steps, start.attempts)
 
 
 def _epochs(settings: Settings, prompts: StagePrompts, ledger: Ledger, ranks, start: Checkpoint | None):

@@ -2,7 +2,8 @@
 
     python -m recipes.run_sft stage=sft cluster=cpu run.directory=runs/try/sft data.train=demonstrations.jsonl
 
-A killed run goes on where it was with the same command. The stage ends with RUN/model.nemo and RUN/manifest.json.
+A killed run goes on where it was with the same command, on SIGUSR1 it saves after the current step and ends with
+status 0 and RUN/interrupted.json. The stage ends with RUN/model.nemo and RUN/manifest.json.
 """
 
 from __future__ import annotations
@@ -12,29 +13,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recipes.backends.aligner.nemo_file import require_same_architecture, write_stage_model
-from recipes.backends.start import start_frameworks
-from recipes.checkpoints.manifest import Parent
-from recipes.checkpoints.store import Checkpoint, CheckpointStore
+from recipes.backends.start import is_first_rank, is_launched, launch_ranks, start_frameworks
 from recipes.data.jsonl import read_demonstrations
 from recipes.data.prompts import EncodedDataset, encode_demonstrations
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.settings.compose import settings_from_command_line
 from recipes.settings.schema import Settings
-from recipes.training.attempts import Attempts
-from recipes.training.run_folder import RunFolder, parent_weights
+from recipes.training.resume_checks import DemonstrationOrder
+from recipes.training.run_folder import RunFolder
+from recipes.training.run_lock import require_free
+from recipes.training.stage_start import StageStart, entered, look
+from recipes.training.stop_signal import StopSignal
 from recipes.user_input import checked_input
+
+COMMAND = "python -m recipes.run_sft"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command ``python -m recipes.run_sft``."""
     arguments = sys.argv[1:] if arguments is None else arguments
     settings = settings_from_command_line("sft", __doc__, arguments)
-    folder = RunFolder(Path(settings.run.directory))
-    with checked_input("python -m recipes.run_sft"):
+    stop, folder = StopSignal().install(), RunFolder(Path(settings.run.directory))
+    with checked_input(COMMAND):
         if folder.say_if_finished():
             return
-    store = CheckpointStore(folder.checkpoints, settings.checkpoint.keep)
-    with checked_input("python -m recipes.run_sft"):
+        if not is_launched(settings.cluster):
+            require_free(folder.directory)
         tokenizer = load_tokenizer(settings.model.tokenizer)
         train, validation = (
             encode_demonstrations(
@@ -43,12 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for path in (settings.data.train, settings.data.validation)
         )
         _require_a_batch(settings, train)
-        start = store.resume_point(resume=settings.run.resume)
         if settings.model.restore_from is not None:
             require_same_architecture(Path(settings.model.restore_from), settings.model)
-        parent = parent_weights(settings)
-    start_frameworks(settings, "recipes.run_sft", arguments)
-    _train(settings, folder, pad_token_of(tokenizer), train, validation, store, start, parent)
+        order = DemonstrationOrder.of(settings, train)
+        look(settings, folder, order.require_same)
+    launch_ranks(settings.cluster, "recipes.run_sft", arguments)
+    with entered(checked_input(COMMAND), settings, folder, order.require_same, stop, is_main=is_first_rank()) as start:
+        if start is not None:
+            start_frameworks(settings, "recipes.run_sft", arguments)
+            _train(settings, folder, pad_token_of(tokenizer), train, validation, order, start)
 
 
 def _require_a_batch(settings: Settings, train: EncodedDataset) -> None:
@@ -65,55 +72,59 @@ def _train(
     pad_token: int,
     train: EncodedDataset,
     validation: EncodedDataset,
-    store: CheckpointStore,
-    start: Checkpoint | None,
-    parent: Parent | None,
+    order: DemonstrationOrder,
+    start: StageStart,
 ) -> None:
     from recipes.backends.aligner.ranks import MegatronRanks
-    from recipes.backends.aligner.sft import EpochTrainer, TokenRows, data_loader, open_sft_session, trainer_state
+    from recipes.backends.aligner.sft import (
+        EpochTrainer,
+        TokenRows,
+        open_sft_session,
+        trainer_state,
+        training_loader,
+        validation_loader,
+    )
 
-    progress = trainer_state(start)
+    progress = trainer_state(start.checkpoint)
     session = open_sft_session(
-        settings, demonstrations=len(train.demonstrations), restore_training_state=start.state if start else None
+        settings,
+        demonstrations=len(train.demonstrations),
+        restore_training_state=start.checkpoint.state if start.checkpoint else None,
     )
     ranks = MegatronRanks()
     folder.record_settings(settings, ranks)
-    attempts = Attempts(folder.attempts)
     if ranks.is_main:
-        attempts.begin(settings, start.step if start else 0, parent)
         print(train.report())
-        folder.metrics.forget_from(progress["step"] if progress else 0)
-    sft = settings.sft
+        folder.metrics.forget_from(start.step)
     trainer = EpochTrainer(
         session,
         settings,
-        train=data_loader(
+        train=training_loader(
             session,
             TokenRows([(d.prompt, d.response) for d in train.demonstrations]),
+            settings,
             consumed=progress["consumed_samples"] if progress else 0,
-            micro=sft.micro_batch_size,
-            batch=sft.global_batch_size,
-            shuffle=True,
             pad_token=pad_token,
         ),
-        validation=data_loader(
+        validation=validation_loader(
             session,
             TokenRows([(d.prompt, d.response) for d in validation.demonstrations]),
-            consumed=0,
-            micro=sft.micro_batch_size,
-            batch=sft.micro_batch_size * ranks.replicas,
-            shuffle=False,
+            micro=settings.sft.micro_batch_size,
             pad_token=pad_token,
         ),
-        store=store,
+        store=start.store,
+        order=order.as_dict(),
         record=folder.metrics.append,
+        step_done=start.watch(ranks),
     )
     if progress:
         trainer.load_state_dict(progress)
-    trainer.fit()
-    write_stage_model(session.model, folder.model, settings.model)
-    if ranks.is_main:
-        folder.finish(settings, trainer.step, attempts, parent)
+    if trainer.fit():
+        write_stage_model(session.model, folder.model, settings.model)
+        if start.attempts is not None:
+            folder.finish(settings, trainer.step, start.attempts, start.parent)
+    elif start.attempts is not None:
+        folder.interrupt(trainer.step, start.attempts)
 
 
 if __name__ == "__main__":

@@ -15,21 +15,14 @@ _LAUNCHED = "RECIPE_LAUNCHED_BY"
 
 
 def start_frameworks(settings: Settings, module: str, arguments: Sequence[str]) -> None:
-    """Make this process one rank of the run; call before anything imports NeMo.
-
-    With more than one process on one machine and no launcher in sight (``torchrun`` or ``srun``), the command runs
-    itself again under ``torch.distributed.run`` and does not return.
+    """Make this process one rank of the run (``launch_ranks``); call before anything imports NeMo.
 
     Args:
         module: name for ``python -m``.
         arguments: command line after the module.
-
-    Raises:
-        SystemExit: several nodes without a launcher, or another number of ``srun`` tasks than the settings describe.
     """
-    _launch_if_needed(settings.cluster, module, arguments)
-    _die_with_launcher()
-    if int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) != 0:
+    launch_ranks(settings.cluster, module, arguments)
+    if not is_first_rank():
         os.environ["TQDM_DISABLE"] = "1"
     from recipes.backends.quiet import quiet_frameworks
 
@@ -44,9 +37,32 @@ def start_frameworks(settings: Settings, module: str, arguments: Sequence[str]) 
         install_cpu_room()
 
 
-def _launch_if_needed(cluster: ClusterSettings, module: str, arguments: Sequence[str]) -> None:
+def is_first_rank() -> bool:
+    """Whether this process is global rank 0, by what its launcher says; true for a process that nobody launched."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+
+
+def is_launched(cluster: ClusterSettings) -> bool:
+    """Whether a launcher (``torchrun``, ``srun`` or ``launch_ranks``) made this process a rank of the run.
+
+    Raises:
+        SystemExit: another number of ``srun`` tasks than the settings describe.
+    """
+    return "WORLD_SIZE" in os.environ or _is_slurm_rank(cluster.nodes * cluster.devices_per_node)
+
+
+def launch_ranks(cluster: ClusterSettings, module: str, arguments: Sequence[str]) -> None:
+    """Return in every process of the run; writes nothing.
+
+    With more than one process on one machine and no launcher in sight (``torchrun`` or ``srun``), the command runs
+    itself again under ``torch.distributed.run`` and does not return.
+
+    Raises:
+        SystemExit: several nodes without a launcher, or another number of ``srun`` tasks than the settings describe.
+    """
     wanted = cluster.nodes * cluster.devices_per_node
-    if "WORLD_SIZE" in os.environ or _is_slurm_rank(wanted):
+    if is_launched(cluster):
+        _die_with_launcher()
         return
     # In a batch script, an salloc shell or a single task of srun, Lightning would still count the allocation's tasks.
     os.environ.pop("SLURM_NTASKS", None)
@@ -60,8 +76,8 @@ def _launch_if_needed(cluster: ClusterSettings, module: str, arguments: Sequence
     os.environ[_LAUNCHED] = str(os.getpid())
     os.environ.setdefault("OMP_NUM_THREADS", str(max(cluster.threads_per_process, 1)))
     sys.stdout.flush()
-    launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(wanted)]
-    os.execv(sys.executable, [sys.executable, "-m", *launcher, "-m", module, *arguments])
+    launcher = ["-m", "recipes.backends.local_launcher", str(wanted)]
+    os.execv(sys.executable, [sys.executable, *launcher, module, *arguments])
 
 
 def _is_slurm_rank(wanted: int) -> bool:
@@ -69,8 +85,8 @@ def _is_slurm_rank(wanted: int) -> bool:
     tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
     if tasks not in (1, wanted):
         raise SystemExit(
-            f"srun started {tasks} tasks, but cluster.nodes x cluster.devices_per_node is {wanted}; start {wanted} tasks "
-            "(srun --ntasks) or one"
+            f"srun started {tasks} tasks, but cluster.nodes x cluster.devices_per_node is {wanted}; start "
+            f"{wanted} tasks (srun --ntasks) or one"
         )
     return tasks > 1
 

@@ -13,12 +13,15 @@ the mean over one step says less about the stage. The problems of an epoch and t
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from statistics import fmean
 from typing import Any, Generic, TypeVar
+
+from recipes.records import Problem
 
 T = TypeVar("T")
 
@@ -107,6 +110,8 @@ class OrderPosition:
     prompts_per_step: int
     step: int
     """Steps done; the next batch is ``batch(step)``."""
+    content: str
+    """Digest of the problems themselves (``problems_digest``)."""
     batches: str
     """SHA-256 of the batches of every epoch that these steps belong to (``batches_digest``)."""
 
@@ -123,6 +128,15 @@ def batches_digest(epochs: Sequence[Epoch], step: int) -> str:
     return digest.hexdigest()
 
 
+def problems_digest(problems: Sequence[Problem]) -> str:
+    """Hexadecimal SHA-256 of what the problems ask and how they are judged, in their order; metadata does not count."""
+    digest = hashlib.sha256()
+    for problem in problems:
+        content = [problem.id, problem.problem, problem.answer, problem.tests]
+        digest.update(json.dumps(content, sort_keys=True, default=str).encode())
+    return digest.hexdigest()
+
+
 class PromptOrder(Generic[T]):
     """Batches of problems, epoch after epoch, each epoch in an order of its own.
 
@@ -131,8 +145,8 @@ class PromptOrder(Generic[T]):
     back.
     """
 
-    def __init__(self, problems: Sequence[T], seed: int, prompts_per_step: int) -> None:
-        """Args: problems: at least a batch; seed: of the shuffles; prompts_per_step: of a batch.
+    def __init__(self, problems: Sequence[T], seed: int, prompts_per_step: int, content: str = "") -> None:
+        """Args: problems: at least a batch; seed: of the shuffles; prompts_per_step: of a batch; content: their digest.
 
         Raises:
             ValueError: when there is no problem, or fewer than a batch.
@@ -142,6 +156,7 @@ class PromptOrder(Generic[T]):
         self.problems = problems
         self.seed = seed
         self.prompts_per_step = prompts_per_step
+        self.content = content
         self.plan(0, 0, range(len(problems)))
 
     def plan(
@@ -156,20 +171,26 @@ class PromptOrder(Generic[T]):
 
     def position(self, epochs: Sequence[Epoch], step: int) -> OrderPosition:
         """What a checkpoint keeps after ``step`` steps, which ``epochs`` hold."""
-        return OrderPosition(self.seed, len(self.problems), self.prompts_per_step, step, batches_digest(epochs, step))
+        batches = batches_digest(epochs, step)
+        return OrderPosition(self.seed, len(self.problems), self.prompts_per_step, step, self.content, batches)
 
     def require_same(self, position: OrderPosition) -> None:
         """Whether a checkpoint can go on here, as far as the settings and the data set tell.
 
         Raises:
-            ValueError: when seed, data set size or batch size differ from those of the checkpoint: the order would
-                then repeat some problems within an epoch and leave others out.
+            ValueError: when seed, data set or batch size differ from those of the checkpoint: the order would then
+                repeat some problems within an epoch and leave others out.
         """
-        now = {**position.as_dict(), "seed": self.seed, "problems": len(self.problems)}
-        now["prompts_per_step"] = self.prompts_per_step
-        differing = [f"{key} was {old}, is {now[key]}" for key, old in position.as_dict().items() if now[key] != old]
+        pairs = {
+            "run.seed": (position.seed, self.seed),
+            "number of problems": (position.problems, len(self.problems)),
+            "grpo.prompts_per_step": (position.prompts_per_step, self.prompts_per_step),
+            "content of the problems (sha256)": (position.content[:12], self.content[:12]),
+        }
+        differing = [f"{name} was {old}, is {now}" for name, (old, now) in pairs.items() if now != old]
         if differing:
             raise ValueError(
                 f"the prompt order of the checkpoint does not go on here: {'; '.join(differing)}. "
-                f"Use the same data and settings, or a new run.directory"
+                "Bring data.train and the settings back as they were, or use a new run.directory: a changed data set "
+                "starts from its beginning"
             )

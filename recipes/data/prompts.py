@@ -6,6 +6,8 @@ there is one function for prompts, and one for demonstrations that builds on it.
 
 from __future__ import annotations
 
+import hashlib
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -54,6 +56,14 @@ class EncodedDataset:
     max_sequence_length: int
     overlong: tuple[tuple[str, int], ...]
     """(problem id, tokens) of each demonstration left out, in the order of the data."""
+
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of all token ids, prompts and responses apart, in their order."""
+        found = hashlib.sha256()
+        for row in self.demonstrations:
+            for part in (row.prompt, row.response):
+                found.update(len(part).to_bytes(8, "little") + array("q", part).tobytes())
+        return found.hexdigest()
 
     def report(self) -> str:
         """One line for the log."""

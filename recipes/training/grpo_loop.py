@@ -7,7 +7,7 @@ update -> held-out score, when it is due -> log -> save.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -34,6 +34,11 @@ from recipes.training.validation import Validation
 
 SECONDS_BETWEEN_REFRESHES = 0.5
 """Of the progress bar while a batch is being sampled."""
+
+
+def goes_on(_done: int) -> bool:
+    """A loop that nobody asks to stop."""
+    return False
 
 
 @dataclass(slots=True)
@@ -72,6 +77,8 @@ class GrpoLoop:
     ledger: Ledger
     metrics_log: MetricsLog
     logger: MetricLogger
+    step_done: Callable[[int], bool] = goes_on
+    """Told the updates done after every step, on every process; true, on all of them: save and end."""
 
     def fit(self, first_step: int) -> StageEnd:
         """Train from ``first_step`` (0, or the step of the checkpoint that was loaded) to the end of the stage."""
@@ -91,10 +98,11 @@ class GrpoLoop:
             while stopped_by is None:
                 self.step(done, bar)
                 done += 1
-                stopped_by = self.stopped_by(done)
+                asked = self.step_done(done)
+                stopped_by = self.stopped_by(done) or ("signal" if asked else None)
                 if stopped_by is not None or done % self.save_every_steps == 0:
                     self.save(done)
-        if self.ranks.is_main:
+        if self.ranks.is_main and stopped_by != "signal":
             self.ledger.write_totals()
         return StageEnd(stopped_by, done)
 

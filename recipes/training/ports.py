@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import torch
-
-from recipes.objectives.policy_batch import PolicyBatch
 from recipes.records import Problem, Verdict
+
+if TYPE_CHECKING:  # a reader of run folders, preflight for instance, does without torch
+    import torch
+
+    from recipes.objectives.policy_batch import PolicyBatch
 
 T = TypeVar("T")
 
@@ -87,6 +89,10 @@ class Ranks(Protocol):
 
     def sum_over_replicas(self, values: Mapping[str, float]) -> dict[str, float]:
         """Key-wise sum; every process of every replica gets it."""
+        ...
+
+    def any_rank(self, flag: bool) -> bool:
+        """Whether ``flag`` is true on any process of the run; every process gets it."""
         ...
 
     def barrier(self) -> None:

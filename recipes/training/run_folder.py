@@ -28,9 +28,10 @@ from recipes.checkpoints.manifest import (
 from recipes.checkpoints.provenance import git_state, versions
 from recipes.settings.compose import to_yaml
 from recipes.settings.schema import Settings
-from recipes.training.attempts import Attempts, timestamp
+from recipes.training.attempts import Attempt, Attempts, timestamp
 from recipes.training.metrics_log import MetricsLog
 from recipes.training.ports import Ranks
+from recipes.training.stop_signal import write_interrupted
 
 MEAN_STEPS = 10
 """Last steps that the manifest's means are over."""
@@ -97,6 +98,28 @@ class RunFolder:
             )
         print(f"{self.directory} is finished: {self.model}. Remove the folder, or set run.directory, to train again.")
         return True
+
+    @property
+    def interrupted(self) -> Path:
+        """There while a stage that was stopped by a signal waits for its next start."""
+        return self.directory / "interrupted.json"
+
+    def starts(self) -> list[Attempt]:
+        """Every start of the stage so far, oldest first."""
+        return Attempts(self.attempts).read()
+
+    def begin(self, settings: Settings, step: int, parent: Parent | None) -> Attempts:
+        """Record a start that goes on after ``step`` updates; on the main process, which holds the lock."""
+        attempts = Attempts(self.attempts)
+        attempts.begin(settings, step, parent)
+        self.interrupted.unlink(missing_ok=True)
+        return attempts
+
+    def interrupt(self, step: int, attempts: Attempts) -> None:
+        """The stage was stopped by a signal and is saved after ``step`` updates."""
+        attempts.renew(step, end="interrupted")
+        write_interrupted(self.interrupted, step)
+        print(f"{self.directory} is saved after step {step}; the same command goes on from there.", flush=True)
 
     def record_settings(self, settings: Settings, ranks: Ranks) -> None:
         """Keep the resolved settings beside the results."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from recipes.atomic_files import write_text
 from recipes.data.jsonl import read_problems
-from recipes.data.order import PromptOrder
+from recipes.data.order import OrderPosition, PromptOrder, problems_digest
 from recipes.data.prompts import ChatTokenizer, EncodedPrompt, encode_prompts
 from recipes.grading.graders import GradingOptions, require_graders
 from recipes.records import Problem
@@ -31,6 +31,10 @@ class StagePrompts:
     """Problem id -> mean response length in the rollouts of ``prompts.ledgers``."""
     held_out: Sequence[EncodedPrompt]
     """Empty where ``validation.every_steps`` is 0."""
+
+    def require_same_order(self, kept: Mapping[str, Any]) -> None:
+        """``PromptOrder.require_same`` for the ``order`` of a checkpoint."""
+        self.order.require_same(OrderPosition(**kept))
 
     def record(self, path: Path, ledgers: Sequence[str]) -> None:
         """Write ``RUN/selection.json``; atomic."""
@@ -65,7 +69,12 @@ def read_stage_prompts(settings: Settings, tokenizer: ChatTokenizer) -> StagePro
     if selection is not None:
         kept = selection.kept
         order = checked(
-            lambda: PromptOrder(_encode(kept, settings, tokenizer), settings.run.seed, settings.grpo.prompts_per_step)
+            lambda: PromptOrder(
+                _encode(kept, settings, tokenizer),
+                settings.run.seed,
+                settings.grpo.prompts_per_step,
+                problems_digest(kept),
+            )
         )
     if wrong or selection is None or order is None or held_out is None:
         raise ValueError("\n".join(wrong))

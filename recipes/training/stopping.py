@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from recipes.settings.schema import StoppingSettings
 
-StoppedBy = Literal["max_steps", "plateau", "solved"]
-"""``solved``: epoch-wise filtering left fewer problems than a batch."""
+StoppedBy = Literal["max_steps", "plateau", "solved", "signal"]
+"""``solved``: epoch-wise filtering left fewer problems than a batch. ``signal``: the stage is saved, not finished."""
 
 
 @dataclass(frozen=True, slots=True)

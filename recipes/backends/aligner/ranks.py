@@ -56,6 +56,12 @@ class MegatronRanks:
         torch.distributed.all_reduce(sums, group=parallel_state.get_data_parallel_group())
         return dict(zip(keys, sums.tolist(), strict=True))
 
+    def any_rank(self, flag: bool) -> bool:
+        """Maximum over the world."""
+        box = torch.tensor([int(flag)], device=torch.cuda.current_device())
+        torch.distributed.all_reduce(box, op=torch.distributed.ReduceOp.MAX)
+        return bool(box.item())
+
     def barrier(self) -> None:
         """Wait for every rank."""
         torch.distributed.barrier()

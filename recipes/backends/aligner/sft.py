@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from nemo.collections.nlp.data.language_modeling.megatron.megatron_batch_samplers import (
+    MegatronPretrainingRandomBatchSampler,
+)
 from nemo_aligner.algorithms.supervised import SupervisedTrainer
 from nemo_aligner.data.nlp.builders import build_dataloader
 from nemo_aligner.models.nlp.gpt.gpt_sft_model import GPTSFTModel
@@ -109,11 +113,15 @@ class EpochTrainer(SupervisedTrainer):
         train: torch.utils.data.DataLoader,
         validation: torch.utils.data.DataLoader,
         store: CheckpointStore,
+        order: Mapping[str, Any],
         record: Callable[[Mapping[str, Any]], None],
+        step_done: Callable[[int], bool],
     ) -> None:
         """Args:
         store: receives the checkpoints.
+        order: what the position in the data is a position in, kept in the checkpoints.
         record: given one row of metrics for every update and every validation, on the main process.
+        step_done: told the updates done after every one, on every process; true, on all of them: save and end.
         """
         loop = {
             "max_epochs": settings.sft.epochs,
@@ -138,6 +146,8 @@ class EpochTrainer(SupervisedTrainer):
         )
         self._session = session
         self._store = store
+        self._order = order
+        self._step_done = step_done
         self._save_every_steps = settings.checkpoint.save_every_steps
 
     @property
@@ -149,10 +159,28 @@ class EpochTrainer(SupervisedTrainer):
         """Held-out loss, at epoch ends."""
         return super().run_validation() if self.at_epoch_end else (0.0, {})
 
+    def fit(self) -> bool:
+        """Train to the end; False when ``step_done`` asked to stop before, after a save."""
+        try:
+            super().fit()
+        except _AskedToStop:
+            self.logger.finalize()
+            return False
+        return True
+
     def save(self, extra_candidates=None, is_train_end=False) -> None:
-        """A checkpoint at epoch ends and every ``checkpoint.save_every_steps``."""
-        if not (self.at_epoch_end or self.step % self._save_every_steps == 0):
-            return
+        """Asked after every update: a checkpoint at epoch ends, every ``checkpoint.save_every_steps`` and on request.
+
+        Raises:
+            _AskedToStop: the checkpoint was the last thing to do for now.
+        """
+        asked = self._step_done(self.step)
+        if self.at_epoch_end or asked or self.step % self._save_every_steps == 0:
+            self._save()
+        if asked and self.step < self.max_steps:
+            raise _AskedToStop
+
+    def _save(self) -> None:
         main = torch.distributed.get_rank() == 0
         if main:
             self._store.begin(self.step)
@@ -160,8 +188,12 @@ class EpochTrainer(SupervisedTrainer):
         self._session.trainer.save_checkpoint(str(self._store.pending_state(self.step)))
         torch.distributed.barrier()
         if main:
-            self._store.commit(self.step, {"stage": "sft", **self.state_dict()})
+            self._store.commit(self.step, {"stage": "sft", "order": self._order, **self.state_dict()})
         torch.distributed.barrier()
+
+
+class _AskedToStop(Exception):
+    """Leaves NeMo-Aligner's loop, which knows no other way out."""
 
 
 class _Recorder:
@@ -184,26 +216,67 @@ class _Recorder:
         self._loggers.finalize()
 
 
-def data_loader(
-    session: Session, rows: TokenRows, *, consumed: int, micro: int, batch: int, shuffle: bool, pad_token: int
+class ShuffledBatches(MegatronPretrainingRandomBatchSampler):
+    """Global batches in an order of each epoch's own, a function of seed and epoch alone.
+
+    NeMo's sampler shuffles within the part of the data that belongs to a replica, so its batches depend on the number
+    of replicas, and a run that goes on with another one would see some demonstrations twice in an epoch and others
+    never. Here a replica takes its share of each global batch.
+    """
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """This replica's share of every global batch from ``consumed_samples`` to the end of the epoch."""
+        whole = self.total_samples - self.total_samples % self.global_batch_size
+        epoch, done = divmod(self.consumed_samples, whole)
+        order = torch.randperm(self.total_samples, generator=torch.Generator().manual_seed(self.seed + epoch)).tolist()
+        share = self.global_batch_size // self.data_parallel_size
+        for start in range(done, whole, self.global_batch_size):
+            self.consumed_samples += self.global_batch_size
+            mine = start + self.data_parallel_rank * share
+            yield order[mine : mine + share]
+
+
+def training_loader(
+    session: Session, rows: TokenRows, settings: Settings, *, consumed: int, pad_token: int
 ) -> torch.utils.data.DataLoader:
-    """NeMo-Aligner's loader: this replica's share of every global batch of ``batch`` demonstrations.
+    """This replica's share of every global batch, shuffled.
 
     Args:
         consumed: demonstrations that earlier updates used; the loader goes on after them.
-        shuffle: another order in every epoch, a function of ``run.seed`` and the epoch.
     """
-    multiple = session.config.model.tensor_model_parallel_size if session.config.model.sequence_parallel else 1
+    batches = ShuffledBatches(
+        total_samples=len(rows),
+        consumed_samples=consumed,
+        micro_batch_size=settings.sft.micro_batch_size,
+        global_batch_size=settings.sft.global_batch_size,
+        data_parallel_rank=session.data_parallel_rank,
+        data_parallel_size=session.data_parallel_size,
+        drop_last=True,
+        seed=settings.run.seed,
+    )
+    workers = session.config.model.data.num_workers
+    return torch.utils.data.DataLoader(
+        rows, batch_sampler=batches, num_workers=workers, pin_memory=True, collate_fn=_collate(session, pad_token)
+    )
+
+
+def validation_loader(session: Session, rows: TokenRows, *, micro: int, pad_token: int) -> torch.utils.data.DataLoader:
+    """NeMo-Aligner's loader in file order: one micro-batch of ``micro`` demonstrations a replica."""
     return build_dataloader(
         cfg=session.config,
         dataset=rows,
-        consumed_samples=consumed,
+        consumed_samples=0,
         mbs=micro,
-        gbs=batch,
+        gbs=micro * session.data_parallel_size,
         drop_last=True,
-        collate_fn=lambda samples: collate(samples, pad_token=pad_token, width_multiple=multiple),
-        use_random_sampler=shuffle,
+        collate_fn=_collate(session, pad_token),
+        use_random_sampler=False,
     )
+
+
+def _collate(session: Session, pad_token: int) -> Callable[[Sequence[Any]], dict[str, torch.Tensor]]:
+    multiple = session.config.model.tensor_model_parallel_size if session.config.model.sequence_parallel else 1
+    return partial(collate, pad_token=pad_token, width_multiple=multiple)
 
 
 def trainer_state(start: Checkpoint | None) -> dict[str, int] | None:
