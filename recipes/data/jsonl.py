@@ -34,8 +34,11 @@ class DataFileError(ValueError):
         super().__init__(f"{path}: {count}\n" + "\n".join(f"  {defect}" for defect in shown))
 
 
-def read_problems(path: str | Path) -> list[Problem]:
+def read_problems(path: str | Path, max_bytes: int | None = None) -> list[Problem]:
     """Problems of a JSONL file, in file order.
+
+    Args:
+        max_bytes: read only the whole lines within the first so many bytes; None: the file.
 
     Raises:
         DataFileError: when the file is missing, empty or not UTF-8, or when any line is not a JSON object, lacks
@@ -45,7 +48,7 @@ def read_problems(path: str | Path) -> list[Problem]:
     defects: list[str] = []
     first_line: dict[str, int] = {}
     found: list[Problem] = []
-    for number, row in _rows(path, defects):
+    for number, row in _rows(path, max_bytes, defects):
         problem = _problem(path, number, row, (), defects)
         if problem is None:
             continue
@@ -60,10 +63,13 @@ def read_problems(path: str | Path) -> list[Problem]:
     return _checked(path, found, defects)
 
 
-def read_demonstrations(path: str | Path) -> list[Demonstration]:
+def read_demonstrations(path: str | Path, max_bytes: int | None = None) -> list[Demonstration]:
     """Demonstrations of a JSONL file, in file order.
 
     Several rows may share an id when they are different responses to one problem.
+
+    Args:
+        max_bytes: read only the whole lines within the first so many bytes; None: the file.
 
     Raises:
         DataFileError: as in ``read_problems``; ``response`` is required as well, and rows that share an id must agree
@@ -74,7 +80,7 @@ def read_demonstrations(path: str | Path) -> list[Demonstration]:
     asked: dict[str, tuple[str, str, int]] = {}
     answered: dict[tuple[str, str], int] = {}
     found: list[Demonstration] = []
-    for number, row in _rows(path, defects):
+    for number, row in _rows(path, max_bytes, defects):
         problem = _problem(path, number, row, ("response",), defects)
         if problem is None:
             continue
@@ -119,12 +125,12 @@ def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def _rows(path: Path, defects: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _rows(path: Path, max_bytes: int | None, defects: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers (from 1) and objects of the well-formed lines; blank lines are passed over."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise DataFileError(path, [f"{path}: found {found}; expected a JSONL file: check the path"])
-    for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1):
+    for number, raw in enumerate(_content(path, max_bytes).split(b"\n"), start=1):
         if not raw.strip():
             continue
         try:
@@ -139,6 +145,13 @@ def _rows(path: Path, defects: list[str]) -> Iterator[tuple[int, dict[str, Any]]
                 yield number, row
             else:
                 defects.append(f"{path}:{number}: found a JSON {_type_name(row)}; expected an object")
+
+
+def _content(path: Path, max_bytes: int | None) -> bytes:
+    if max_bytes is None or path.stat().st_size <= max_bytes:
+        return path.read_bytes()
+    with path.open("rb") as file:
+        return file.read(max_bytes).rpartition(b"\n")[0]
 
 
 def _problem(path: Path, number: int, row: dict[str, Any], also: tuple[str, ...], defects: list[str]) -> Problem | None:

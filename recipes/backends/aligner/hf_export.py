@@ -19,12 +19,12 @@ from omegaconf import DictConfig
 from torch import Tensor
 from tqdm import tqdm
 
-from recipes.backends.aligner.nemo_config import ARCHITECTURE_KEYS
-from recipes.backends.aligner.nemo_file import CONFIG_NAME as NEMO_CONFIG_NAME
-from recipes.backends.aligner.nemo_file import HF_NAME, WEIGHTS_NAME, copy_hf_assets, load_config, unpacked
+from recipes.backends.aligner.nemo_file import copy_hf_assets
 from recipes.backends.aligner.torch_dist import WeightsReader
 from recipes.checkpoints.hf_config import CONFIG_NAME, Architecture, ConversionError, config_of, read_config
 from recipes.checkpoints.hf_names import hf_shapes, parameters, split
+from recipes.checkpoints.nemo_archive import ARCHITECTURE_KEYS, HF_NAME, WEIGHTS_NAME, load_config, unpacked
+from recipes.checkpoints.nemo_archive import CONFIG_NAME as NEMO_CONFIG_NAME
 from recipes.checkpoints.safetensors_folder import DTYPES, MAX_SHARD_BYTES, TensorPlan, write_sharded
 
 GENERATION_CONFIG_NAME = "generation_config.json"

@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from recipes.backends.aligner.nemo_config import architecture_config
-from recipes.backends.aligner.nemo_file import HF_NAME, WEIGHTS_NAME, pack, write_side_files
+from recipes.backends.aligner.nemo_file import pack, write_side_files
 from recipes.backends.aligner.torch_dist import Chunk, write_weights
 from recipes.checkpoints.hf_config import (
     CONFIG_NAME,
@@ -30,6 +30,7 @@ from recipes.checkpoints.hf_config import (
 )
 from recipes.checkpoints.hf_names import Parameter, hf_shapes, merge, parameters
 from recipes.checkpoints.manifest import manifest_path
+from recipes.checkpoints.nemo_archive import HF_NAME, WEIGHTS_NAME
 from recipes.checkpoints.provenance import write_import_manifest
 from recipes.checkpoints.safetensors_folder import DTYPES, SafetensorsFolder
 from recipes.settings.schema import ModelSettings

@@ -10,20 +10,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from recipes.checkpoints.nemo_archive import ARCHITECTURE_KEYS
 from recipes.settings.schema import ClusterSettings, ModelSettings, OptimizerSettings, Settings
-
-ARCHITECTURE_KEYS = {
-    "num_layers": "num_layers",
-    "hidden_size": "hidden_size",
-    "ffn_hidden_size": "ffn_hidden_size",
-    "num_attention_heads": "num_attention_heads",
-    "num_query_groups": "num_query_groups",
-    "vocab_size": "override_vocab_size",
-    "rope_theta": "rotary_base",
-    "rms_norm_eps": "layernorm_epsilon",
-    "tie_word_embeddings": "share_embeddings_and_output_weights",
-}
-"""Settings key -> NeMo key of what must agree between the settings and a checkpoint."""
 
 
 def architecture_config(model: ModelSettings) -> dict[str, Any]:
