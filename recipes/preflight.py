@@ -1,14 +1,23 @@
 """Everything that can be known to fail before a GPU is taken: all problems at once, each with its fix, in seconds.
 
-    python -m recipes.preflight COMMAND [GROUP=OPTION ...] [KEY=VALUE ...] [--facts]
+    python -m recipes.preflight COMMAND [GROUP=OPTION ...] [KEY=VALUE ...] [--facts] [--on-node]
 
-COMMAND is sft, grpo, evaluate, curriculum or export; the words after it are those of the command itself:
+COMMAND is sft, grpo, calibrate, evaluate, curriculum or export; the words after it are those of the command itself:
 
     python -m recipes.preflight grpo stage=code2 cluster=h100 cluster.nodes=8 model.restore_from=runs/code1/model.nemo
+    python -m recipes.preflight curriculum curriculum=acereason_1_1 cluster=h100 curriculum.initial_model=base.nemo
 
---facts prints, after the checks, what a launcher needs to know, for a shell's eval: RUN_DIRECTORY, MODULE, NODES,
-DEVICES_PER_NODE, ACCELERATOR, STAGES. Everything else goes to stderr then. Exit status 0: nothing stands in the way
-(warnings may); 2: something does.
+It looks at values and what must divide what, at every row of the data files (of a very large one at its first 256 MiB
+and its last row), prompt lengths, what the rules in prompts leave, the checkpoint (manifest, architecture), whether the
+run directory can be gone on with, is free and writable, at disk space, tokenizer, graders and their sandbox, and at the
+ranks that a launcher started. For curriculum it looks at every stage, evaluation and export; what earlier stages will
+write counts as there. No framework is imported and nothing is written.
+
+--on-node   this is a machine of the job: count its GPUs and cores too (the default inside a Slurm job)
+--facts     print, after the checks, what a launcher needs to know, for a shell's eval: RUN_DIRECTORY, MODULE, NODES,
+            DEVICES_PER_NODE, ACCELERATOR, STAGES; everything else goes to stderr then
+
+Exit status 0: nothing stands in the way (warnings may be there); 2: something does.
 """
 
 from __future__ import annotations
@@ -16,17 +25,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, cast
 
+from rich.console import Console
+
+from recipes.preflighting.command import Preflight
 from recipes.preflighting.findings import Findings, listing
-from recipes.settings.checks import file_problems, value_problems
+from recipes.preflighting.machine import on_node
 from recipes.settings.commands import COMMANDS
 from recipes.settings.compose import compose
+from recipes.settings.curriculum import stage_commands
 from recipes.settings.errors import SettingsError
-from recipes.settings.plan import launch_problems
 from recipes.settings.preflight_facts import facts, shell_lines
+from recipes.settings.schema import Settings
 
-FLAGS = ("--facts",)
+FLAGS = ("--facts", "--on-node")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,25 +51,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if command not in COMMANDS:
         print(f"python -m recipes.preflight: {command!r} is no command; one of {', '.join(COMMANDS)}", file=sys.stderr)
         raise SystemExit(2)
-    overrides = [word for word in overrides if word not in FLAGS]
-    findings, lines = Findings(), []
-    try:
-        settings = compose(cast(Any, command), overrides)
-        findings.problems += [
-            *value_problems(settings, command),
-            *launch_problems(settings, command, os.environ),
-            *file_problems(settings, command),
-        ]
-        lines = shell_lines(facts(settings, command))
-    except SettingsError as error:
-        findings.problems += error.problems
-    for line in listing(findings.problems, "problem"):
-        print(line, file=sys.stderr)
+    with Console(stderr=True).status("looking at settings, files, checkpoint and machine"):
+        lines, findings = _look(command, [word for word in overrides if word not in FLAGS], "--on-node" in words)
+    out = sys.stderr if "--facts" in words else sys.stdout
+    report = [
+        *(f"looked at {line}" for line in findings.looked_at),
+        *listing(findings.warnings, "warning"),
+        *listing(findings.problems, "problem"),
+    ]
+    print(f"python -m recipes.preflight {command}:", *report, sep="\n", file=out)
     if findings.problems:
         raise SystemExit(2)
+    print("nothing stands in the way", file=out)
     if "--facts" in words:
         print(*lines, sep="\n")
 
 
+def _look(command: str, overrides: Sequence[str], node: bool) -> tuple[list[str], Findings]:
+    """The facts and the findings; settings that do not compose are findings too."""
+    preflight = Preflight(os.environ, node or on_node(os.environ))
+    try:
+        settings = compose(command, overrides)  # type: ignore[call-overload]
+        if command == "curriculum" and isinstance(settings, Settings):
+            findings = preflight.curriculum(settings, stage_commands(overrides))
+        else:
+            findings = preflight.command(settings, command)
+    except SettingsError as error:
+        return [], Findings(problems=list(error.problems))
+    return shell_lines(facts(settings, command)), findings
+
+
 if __name__ == "__main__":
+    os.environ.update(USE_TORCH="0", TRANSFORMERS_NO_ADVISORY_WARNINGS="1")  # tokenizers without torch: 5 seconds less
     main()

@@ -1,15 +1,20 @@
-"""``RUN/curriculum.json``: the words that the run was started with, and the steps that are done."""
+"""What of a run is done: its outputs on disk tell it, and ``RUN/curriculum.json`` the words that it was started with.
+
+The steps may have been done by ``recipes.run_curriculum`` or by jobs of a cluster, in any number of starts.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from recipes.atomic_files import write_text
+from recipes.checkpoints.manifest import file_sha256, manifest_path
 from recipes.curriculum.steps import Step
 
 FREE_SECTIONS = ("cluster", "checkpoint", "logging")
@@ -28,7 +33,7 @@ class Progress:
     overrides: tuple[str, ...]
     """The user's words, sorted, without those of ``FREE_SECTIONS`` and ``run.directory``."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Name of a step that is done -> wall seconds of the attempt that ended it."""
+    """Name of a step that ``recipes.run_curriculum`` did -> wall seconds of the attempt that ended it."""
 
     @classmethod
     def open(cls, root: Path, overrides: Sequence[str]) -> Progress:
@@ -51,28 +56,49 @@ class Progress:
         return progress
 
     def done(self, step: Step) -> bool:
-        """The step ended and its output is still there."""
-        return step.name in self.seconds and step.output.exists()
+        """The step's output is there, whole, and made from the weights that are there now."""
+        if not step.output.is_file():
+            return False
+        if step.trains:
+            return bool(_json(step.output).get("complete")) and not self.outdated(step)
+        if step.entries and not step.entries <= _json(step.output).keys():
+            return False
+        weights = manifest_path(step.weights) if step.weights else None
+        return not (weights and weights.is_file()) or _modified(weights) <= _modified(step.output)
+
+    def outdated(self, step: Step) -> bool:
+        """A stage was begun from other weights than those that are there now."""
+        if not step.trains or step.weights is None:
+            return False
+        parent = _json(step.output).get("parent") or _json(_last_attempt(step.folder)).get("parent") or {}
+        recorded, now = parent.get("manifest_sha256"), manifest_path(step.weights)
+        return bool(recorded) and now.is_file() and file_sha256(now) != recorded
 
     def pending(self, steps: Sequence[Step]) -> list[Step]:
         """The steps that are not done, and those whose input is about to be made anew.
 
         Raises:
-            ProgressError: a stage was trained already from weights that are about to be made anew.
+            ProgressError: a stage was trained already, from weights that have changed or are about to be made anew.
         """
         todo, stale, anew = [], [], False
         for step in steps:
-            if anew and step.trains and _begun(step):
+            if step.trains and _begun(step) and (anew or self.outdated(step)):
                 stale.append(str(step.folder))
             if anew or not self.done(step):
                 todo.append(step)
                 anew = anew or step.feeds
         if stale:
             raise ProgressError(
-                f"{todo[0].name} is not done, but later stages were trained already, from other weights; to train them "
-                f"again: rm -r {' '.join(stale)}"
+                f"{todo[0].name} is to be done, but these stages were trained already, from other weights than they "
+                f"would start from; to train them again: rm -r {' '.join(stale)}"
             )
         return todo
+
+    def seconds_of(self, step: Step) -> float | None:
+        """Wall seconds of a step: as measured here, else those of a stage's manifest; None where nobody measured."""
+        if step.name in self.seconds:
+            return self.seconds[step.name]
+        return _json(step.output).get("wall_seconds") if step.trains else None
 
     def record(self, step: Step, seconds: float) -> None:
         """The step is done; atomic."""
@@ -109,6 +135,24 @@ def only_one(root: Path) -> Iterator[None]:
 
 def _begun(step: Step) -> bool:
     return step.output.exists() or any(step.folder.glob("checkpoints/step_*"))
+
+
+def _last_attempt(folder: Path) -> Path:
+    """The newest file of ``attempts/`` (a stage that is not finished has no manifest yet)."""
+    return max(folder.glob("attempts/[0-9]*.json"), default=folder / "attempts")
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    """Content of a JSON object; empty where there is no file or no complete one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _modified(path: Path) -> int:
+    return path.stat().st_mtime_ns
 
 
 def _binds(word: str) -> bool:

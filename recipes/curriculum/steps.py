@@ -35,6 +35,12 @@ class Step:
     """There once the step is done."""
     folder: Path
     """What the step writes to; its ``logs/`` hold what the frameworks had to say."""
+    stage: str = ""
+    """The stage that it belongs to; empty for what comes before the first and after the last one."""
+    weights: Path | None = None
+    """The checkpoint that it works on; None where there is none."""
+    entries: frozenset[str] = frozenset()
+    """Keys that a JSON output holds once the step is done: an evaluation adds one benchmark after the other."""
     feeds: bool = True
     """Later steps work on its output."""
     trains: bool = False
@@ -85,9 +91,10 @@ def plan_steps(settings: Settings, stages: Sequence[StageCommand]) -> list[Step]
             name="export",
             title=f"last weights: .nemo -> Hugging Face, {hf}",
             module="recipes.export",
-            arguments=(_word("checkpoint", root / stages[-1].name / "model.nemo"), "format=hf", _word("output", hf)),
+            arguments=(_word("checkpoint", str(checkpoint)), "format=hf", _word("output", hf)),
             output=hf / "config.json",
             folder=hf.parent,
+            weights=Path(str(checkpoint)),
             feeds=False,
         )
     )
@@ -135,6 +142,8 @@ def _training(stage: StageCommand, folder: Path, checkpoint: str | None) -> Step
         arguments=(*stage.overrides, restore),
         output=folder / "manifest.json",
         folder=folder,
+        stage=stage.name,
+        weights=None if checkpoint is None else Path(checkpoint),
         trains=True,
     )
 
@@ -155,6 +164,9 @@ def _evaluation(stage: StageCommand, folder: Path, checkpoint: str) -> Step:
         ),
         output=output / "scores.json",
         folder=output,
+        stage=stage.name,
+        weights=Path(checkpoint),
+        entries=frozenset(names),
         feeds=False,
     )
 

@@ -46,8 +46,8 @@ KINDS = ("add", "subtract", "missing", "terms", "multiply", "word")
 """Of the demo's math: few enough that three epochs teach the arithmetic, so that slips are what is left for RL."""
 
 FILES = (
-    FilePlan("sft_train.jsonl", "train", 9600, 4800, (1, 1, 1, 2, 2, 3, 4), True, 0, "SFT"),
-    FilePlan("sft_validation.jsonl", "validation", 192, 96, (1, 1, 1, 2, 2, 3, 4), True, 0, "held-out loss of SFT"),
+    FilePlan("sft_train.jsonl", "train", 9600, 3200, (1, 1, 1, 2, 2, 3, 4), True, 0, "SFT"),
+    FilePlan("sft_validation.jsonl", "validation", 192, 64, (1, 1, 1, 2, 2, 3, 4), True, 0, "held-out loss of SFT"),
     FilePlan("math1.jsonl", "train", 512, 0, (1, 1, 2), False, 1000, "GRPO, simple"),
     FilePlan("math2.jsonl", "train", 512, 0, (1, 2, 3), False, 2000, "GRPO, mixed, harder"),
     FilePlan("math3.jsonl", "train", 512, 0, (2, 3, 4), False, 3000, "GRPO, hard"),

@@ -16,7 +16,7 @@ def relation_problems(settings: Settings) -> list[SettingsProblem]:
 
 def relation_warnings(settings: Settings) -> list[SettingsProblem]:
     """What works and probably does not do what it was meant to."""
-    return [*_rules_that_never_act(settings), *_rates_without_ledgers(settings)]
+    return [*_rules_that_never_act(settings)]
 
 
 def _prompts(settings: Settings) -> Iterator[SettingsProblem]:
@@ -30,6 +30,14 @@ def _prompts(settings: Settings) -> Iterator[SettingsProblem]:
                 f"at most prompts.{high}={most:g}: no problem is left otherwise",
                 f"prompts.{low}={most:g} prompts.{high}={least:g}, or one of them null",
             )
+    asked = [f"prompts.{key}" for key in ("min_solve_rate", "max_solve_rate") if getattr(prompts, key) is not None]
+    if asked and not prompts.ledgers:
+        yield SettingsProblem(
+            "prompts.ledgers",
+            f"[], while {' and '.join(asked)} asks for solve rates",
+            "run folders whose rollouts tell how often a problem was solved",
+            f"prompts.ledgers=[RUN,...], or {'=null '.join(asked)}=null where {settings.data.train} is filtered",
+        )
 
 
 def _stopping(settings: Settings) -> Iterator[SettingsProblem]:
@@ -112,18 +120,6 @@ def _rules_that_never_act(settings: Settings) -> Iterator[SettingsProblem]:
             f"{settings.checkpoint.save_every_steps} steps",
             f"at most grpo.max_steps={steps}: a killed run starts from step 0 again",
             f"checkpoint.save_every_steps={max(1, steps // 4)}",
-        )
-
-
-def _rates_without_ledgers(settings: Settings) -> Iterator[SettingsProblem]:
-    prompts = settings.prompts
-    asked = [f"prompts.{key}" for key in ("min_solve_rate", "max_solve_rate") if getattr(prompts, key) is not None]
-    if asked and not prompts.ledgers and prompts.unseen == "keep":
-        yield SettingsProblem(
-            "prompts.ledgers",
-            f"[], while {' and '.join(asked)} asks for solve rates",
-            "run folders whose rollouts tell how often a problem was solved; without them every problem stays",
-            f"prompts.ledgers=[RUN/math2], or {asked[0]}=null where {settings.data.train} is filtered already",
         )
 
 

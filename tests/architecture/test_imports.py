@@ -38,7 +38,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "recipes.rollouts.engine",
         "recipes.training.ports",
     ),
-    "curriculum": ("recipes.records", "recipes.settings", "recipes.data"),
+    "curriculum": ("recipes.records", "recipes.settings", "recipes.data", "recipes.checkpoints"),
     "preflighting": (
         "recipes.records",
         "recipes.settings",

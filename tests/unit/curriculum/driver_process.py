@@ -19,7 +19,12 @@ def main(root: Path, *second: str) -> None:
         Step("two", "two", MODULE, (str(outputs[1]), *second), outputs[1], outputs[1].parent, trains=True),
     ]
     report = SimpleNamespace(
-        write=lambda: None, summary={"stages": []}, benchmarks={}, page=root / "report.html", root=root
+        write=lambda: None,
+        summary={"stages": []},
+        benchmarks={},
+        page=root / "report.html",
+        root=root,
+        final_hf=root / "final",
     )
     run_curriculum.plan_steps = lambda *_: steps
     run_curriculum._report = lambda *_: report

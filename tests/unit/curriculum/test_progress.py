@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,21 +17,58 @@ WORDS = ["curriculum=demo", "run.seed=1"]
 def steps(tmp_path: Path) -> list[Step]:
     """A stage, its evaluation, another stage, its evaluation."""
 
-    def step(name: str, output: str, **flags: bool) -> Step:
-        return Step(name, name, "module", (), tmp_path / output, (tmp_path / output).parent, **flags)
+    def stage(name: str, weights: Path | None) -> Step:
+        folder = tmp_path / name
+        return Step(
+            name,
+            name,
+            "recipes.run_grpo",
+            (),
+            folder / "manifest.json",
+            folder,
+            stage=name,
+            weights=weights,
+            trains=True,
+        )
 
-    return [
-        step("math1", "math1/manifest.json", trains=True),
-        step("math1/evaluation", "math1/evaluation/scores.json", feeds=False),
-        step("math2", "math2/manifest.json", trains=True),
-        step("math2/evaluation", "math2/evaluation/scores.json", feeds=False),
-    ]
+    def evaluation(name: str) -> Step:
+        folder = tmp_path / name / "evaluation"
+        return Step(
+            f"{name}/evaluation",
+            name,
+            "evaluation.run",
+            (),
+            folder / "scores.json",
+            folder,
+            stage=name,
+            weights=tmp_path / name / "model.nemo",
+            entries=frozenset({"tiny_math", "tiny_code"}),
+            feeds=False,
+        )
+
+    first = tmp_path / "math1" / "model.nemo"
+    return [stage("math1", None), evaluation("math1"), stage("math2", first), evaluation("math2")]
+
+
+def write(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def output(step: Step, steps_done: int = 2) -> None:
+    """What a step leaves on disk, by whatever it was started."""
+    if not step.trains:
+        write(step.output, {"tiny_math": {}, "tiny_code": {}})
+        return
+    parent = step.weights.with_name("manifest.json") if step.weights else None
+    digest = hashlib.sha256(parent.read_bytes()).hexdigest() if parent else None
+    content = {"complete": True, "steps": steps_done, "wall_seconds": 7.5}
+    write(step.output, {**content, "parent": {"manifest_sha256": digest} if parent else None})
 
 
 def do(progress: Progress, steps: list[Step]) -> None:
     for step in steps:
-        step.folder.mkdir(parents=True, exist_ok=True)
-        step.output.touch()
+        output(step)
         progress.record(step, 1.25)
 
 
@@ -47,12 +87,58 @@ def test_a_run_goes_on_where_it_was(tmp_path: Path, steps: list[Step]) -> None:
     assert Progress.open(tmp_path, WORDS).pending(steps) == []
 
 
-def test_a_step_that_ended_without_a_record_is_started_again(tmp_path: Path, steps: list[Step]) -> None:
-    """The kill came between the end of the stage and the record: the stage itself sees that it is finished."""
+def test_what_jobs_of_a_cluster_did_is_done(tmp_path: Path, steps: list[Step]) -> None:
+    """Nothing in curriculum.json: the outputs tell it, and a manifest how long its stage took."""
     progress = Progress.open(tmp_path, WORDS)
+    for step in steps[:2]:
+        output(step)
+    assert names(progress.pending(steps)) == ["math2", "math2/evaluation"]
+    assert [progress.seconds_of(step) for step in steps[:3]] == [7.5, None, None]
+    progress.record(steps[0], 3.0)
+    assert progress.seconds_of(steps[0]) == 3.0
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"complete": false}', "[1]"])
+def test_a_torn_manifest_is_none(tmp_path: Path, steps: list[Step], content: str) -> None:
     steps[0].folder.mkdir()
-    steps[0].output.touch()
-    assert progress.pending(steps) == steps
+    steps[0].output.write_text(content)
+    assert not Progress.open(tmp_path, WORDS).done(steps[0])
+
+
+def test_an_evaluation_is_done_with_its_last_benchmark(tmp_path: Path, steps: list[Step]) -> None:
+    progress = Progress.open(tmp_path, WORDS)
+    output(steps[0])
+    write(steps[1].output, {"tiny_math": {}})
+    assert not progress.done(steps[1])
+    output(steps[1])
+    assert progress.done(steps[1])
+
+
+def test_an_evaluation_of_earlier_weights_is_not_done(tmp_path: Path, steps: list[Step]) -> None:
+    progress = Progress.open(tmp_path, WORDS)
+    do(progress, steps)
+    manifest = steps[2].output
+    later = steps[3].output.stat().st_mtime_ns + 1
+    os.utime(manifest, ns=(later, later))
+    assert names(progress.pending(steps)) == ["math2/evaluation"]
+
+
+def test_a_stage_trained_from_other_weights_is_named(tmp_path: Path, steps: list[Step]) -> None:
+    progress = Progress.open(tmp_path, WORDS)
+    do(progress, steps)
+    output(steps[0], steps_done=3)
+    assert not progress.done(steps[2])
+    with pytest.raises(ProgressError, match=rf"trained already, from other weights.*rm -r {tmp_path / 'math2'}"):
+        progress.pending(steps)
+
+
+def test_an_unfinished_stage_of_other_weights_is_named_too(tmp_path: Path, steps: list[Step]) -> None:
+    progress = Progress.open(tmp_path, WORDS)
+    do(progress, steps[:2])
+    (steps[2].folder / "checkpoints" / "step_00000010").mkdir(parents=True)
+    write(steps[2].folder / "attempts" / "0001.json", {"parent": {"manifest_sha256": "of others"}})
+    with pytest.raises(ProgressError, match="math2 is to be done"):
+        progress.pending(steps)
 
 
 def test_a_removed_evaluation_alone_is_done_again(tmp_path: Path, steps: list[Step]) -> None:
@@ -72,7 +158,7 @@ def test_a_stage_trained_from_weights_that_are_gone_is_not_mixed_in(
     begun.parent.mkdir(parents=True)
     begun.touch()
     steps[0].output.unlink()
-    with pytest.raises(ProgressError, match=rf"math1 is not done.*rm -r {tmp_path / 'math2'}"):
+    with pytest.raises(ProgressError, match=rf"math1 is to be done.*rm -r {tmp_path / 'math2'}"):
         progress.pending(steps)
 
 

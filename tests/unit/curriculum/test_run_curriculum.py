@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -51,6 +53,30 @@ def test_sigkill_ends_the_step_too_and_the_same_command_goes_on(tmp_path: Path) 
     assert "[1/2] one (done)" in screen
     assert "[2/2] two\n" in screen
     assert (len(starts(tmp_path, "one")), len(starts(tmp_path, "two"))) == (1, 2)
+
+
+def test_usr1_saves_ends_with_75_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    driver = start(tmp_path, "save")
+    wait_until(lambda: starts(tmp_path, "two"))
+    driver.send_signal(signal.SIGUSR1)
+    _, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 75
+    assert "SIGUSR1: two saved its state and ended. The same command goes on from here" in errors
+    driver = start(tmp_path, "save")
+    screen, errors = driver.communicate(timeout=120)
+    assert driver.returncode == 0, errors
+    assert "[1/2] one (done)" in screen
+    assert (len(starts(tmp_path, "one")), len(starts(tmp_path, "two"))) == (1, 2)
+
+
+def test_a_stage_that_was_told_to_save_by_somebody_else_is_no_defect(tmp_path: Path) -> None:
+    driver = start(tmp_path, "save")
+    wait_until(lambda: starts(tmp_path, "two"))
+    (step,) = starts(tmp_path, "two")
+    os.kill(step, signal.SIGUSR1)
+    _, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 75, errors
+    assert "two saved its state" in errors
 
 
 @pytest.mark.parametrize(
