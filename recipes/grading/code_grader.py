@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from hashlib import sha256
+from typing import Any
 
 from recipes.grading.closing import ClosesOnExit
 from recipes.grading.code_extraction import extract_code
@@ -17,14 +20,18 @@ from recipes.grading.extraction import thinking_required
 from recipes.grading.sandbox import require_sandbox
 from recipes.grading.worker_pool import TaskResult, WorkerPool, then
 
-if TYPE_CHECKING:
-    pass
-
 JUDGE = "recipes.grading.code_grader:load_judge"
+REMEMBERED = 4096
+"""Programs whose verdicts are kept: a few batches of rollouts."""
+_LASTING = frozenset({"pass", "wrong_answer", "output_limit", "runtime_error"})
+"""Verdicts that do not depend on how busy the machine is."""
 
 
 class CodeGrader(ClosesOnExit):
     """Grades programs by their tests; each worker process runs one program in one sandbox at a time.
+
+    A program that was judged by the same tests lately, as the rollouts of a sure model often are, is not run again: it
+    gets that verdict, unless it was one of time, memory or the sandbox.
 
     ``require_thinking``: see ``extraction.thinking_required``. Workers start when first needed and end with
     ``close()``.
@@ -37,6 +44,7 @@ class CodeGrader(ClosesOnExit):
         self._options = options
         self._require_thinking = require_thinking
         self._pool = WorkerPool(JUDGE, workers=workers, timeout_seconds=60.0)
+        self._judged: OrderedDict[bytes, Future[TaskResult]] = OrderedDict()
 
     def submit(self, response: str, tests: Mapping[str, Any]) -> Future[CodeVerdict]:
         """The verdict to come on one response.
@@ -51,8 +59,19 @@ class CodeGrader(ClosesOnExit):
             future: Future[CodeVerdict] = Future()
             future.set_result(CodeVerdict(False, 0, parsed.total, "no_code", None, time.perf_counter() - started))
             return future
-        judged = self._pool.submit((code, dict(tests), asdict(self._options)), _budget(parsed, self._options))
+        judged = self._judge(code, tests, _budget(parsed, self._options))
         return then(judged, lambda result: _verdict(result, parsed.total))
+
+    def _judge(self, code: str, tests: Mapping[str, Any], budget: float) -> Future[TaskResult]:
+        """What the judge says to a program, or is saying to the same one just now."""
+        key = sha256(json.dumps([code, tests], sort_keys=True).encode()).digest()
+        known = self._judged.pop(key, None)
+        if known is None or not _lasts(known):
+            known = self._pool.submit((code, dict(tests), asdict(self._options)), budget)
+        self._judged[key] = known
+        while len(self._judged) > REMEMBERED:
+            self._judged.popitem(last=False)
+        return known
 
     def grade(self, responses: Sequence[str], tests: Sequence[Mapping[str, Any]]) -> list[CodeVerdict]:
         """One verdict per response, same order. Raises as ``submit`` and its future do."""
@@ -62,6 +81,16 @@ class CodeGrader(ClosesOnExit):
     def close(self) -> None:
         """End the worker processes and what they run. Idempotent."""
         self._pool.close()
+
+
+def _lasts(judged: Future[TaskResult]) -> bool:
+    """Whether a second run would end alike; so it would where the first one is still at work."""
+    if not judged.done():
+        return True
+    if judged.cancelled() or judged.exception() is not None:
+        return False
+    result = judged.result()
+    return result.status == "done" and result.value["verdict"] in _LASTING
 
 
 def _budget(tests: CodeTests, options: CodeOptions) -> float:

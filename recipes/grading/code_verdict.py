@@ -45,7 +45,7 @@ class CodeVerdict:
     first_failure: Mapping[str, Any] | None
     """``test`` (index), ``verdict``, ``input``, ``expected``, ``found`` (shortened text or None) and ``detail``."""
     seconds: float
-    """Wall seconds spent on this response."""
+    """Wall seconds spent on this program."""
 
     def as_row(self) -> dict[str, Any]:
         """The fields as JSON writes them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from recipes.grading.closing import ClosesOnExit
 from recipes.grading.code_grader import CodeGrader
@@ -15,9 +15,6 @@ from recipes.grading.math_grader import MathGrader
 from recipes.grading.sandbox import require_sandbox
 from recipes.grading.worker_pool import then
 from recipes.records import Problem, Verdict
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
 
 from recipes.grading.closing import ClosesOnExit
 from recipes.grading.extraction import extract_math_answer, thinking_required
 from recipes.grading.math_answers import decide_exactly
 from recipes.grading.worker_pool import TaskResult, WorkerPool, then
 from recipes.records import Verdict
-
-if TYPE_CHECKING:
-    pass
 
 COMPARISON = "recipes.grading.math_answers:load_comparison"
 

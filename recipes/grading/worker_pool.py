@@ -21,12 +21,9 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from recipes.grading.closing import ClosesOnExit
-
-if TYPE_CHECKING:
-    pass
 
 A = TypeVar("A")
 B = TypeVar("B")

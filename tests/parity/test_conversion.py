@@ -58,7 +58,7 @@ def _names(folder: Path) -> set[str]:
 
 
 def test_an_import_leaves_one_file_with_side_files_and_no_weights_of_hugging_face(hf_dir: Path, nemo: Path) -> None:
-    assert _names(nemo.parent) == {"hf", "model.nemo"}
+    assert _names(nemo.parent) == {"hf", "model.nemo", "manifest.json"}
     with tarfile.open(nemo) as archive:
         names = {name for name in archive.getnames() if name.startswith("hf/")}
     assert names == {f"hf/{name}" for name in _names(hf_dir) if "safetensors" not in name}
@@ -91,7 +91,7 @@ def test_an_import_replaces_an_old_file_and_a_killed_attempt(hf_dir: Path, tmp_p
     (tmp_path / ".m.nemo.partial").mkdir()
     (tmp_path / ".m.nemo.partial" / "half").touch()
     import_hf(hf_dir, tmp_path / "m.nemo", {"model.rope_theta": "5e5"})
-    assert _names(tmp_path) == {"m.nemo"}
+    assert _names(tmp_path) == {"m.nemo", "m.manifest.json"}
     assert read_config(tmp_path / "m.nemo").rotary_base == 5e5
     with unpacked(tmp_path / "m.nemo", "hf") as folder:
         assert json.loads((folder / "hf" / "config.json").read_text())["rope_theta"] == 5e5
