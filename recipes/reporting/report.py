@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from recipes.atomic_files import atomic_file
 from recipes.records import Problem
 from recipes.reporting import rollout_examples, table
 from recipes.reporting.figures import Curves, png, score_svg, steps_svg
@@ -130,7 +131,5 @@ def _leads(curves: Curves) -> Iterator[dict[str, str]]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    with atomic_file(path, "wb") as file:
+        file.write(content)
