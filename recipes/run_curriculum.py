@@ -2,7 +2,8 @@
 
     python -m recipes.run_curriculum curriculum=demo run.directory=runs/demo [key=value ...]
 
-Every word is passed on to every stage. A killed run goes on where it was with the same command. The run ends with
+Every word is passed on to every stage; one that begins with a stage's name goes to that stage alone, for instance
+math2.grpo.overlong_filtering=false. A killed run goes on where it was with the same command. The run ends with
 RUN/summary.json, RUN/report.html, RUN/learning_curve.png and the last model in RUN/final/hf.
 
 --from STAGE, --to STAGE: a part of it; stages before it must be done. --prepare: only what comes before the first stage

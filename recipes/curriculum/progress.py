@@ -16,6 +16,9 @@ from typing import Any
 from recipes.atomic_files import write_text
 from recipes.checkpoints.manifest import file_sha256, manifest_path
 from recipes.curriculum.steps import Step
+from recipes.settings.overrides import group_options
+from recipes.settings.stage_words import split_stage
+from recipes.settings.typed import CONF
 
 FREE_SECTIONS = ("cluster", "checkpoint", "logging")
 """Settings that may change from one start to the next: where and how a run is done, not what it computes."""
@@ -156,7 +159,8 @@ def _modified(path: Path) -> int:
 
 
 def _binds(word: str) -> bool:
-    key = word.partition("=")[0]
+    own = split_stage(word, group_options(CONF)["stage"])
+    key = (own[1] if own else word).partition("=")[0]
     return key != "run.directory" and key.partition(".")[0] not in FREE_SECTIONS
 
 

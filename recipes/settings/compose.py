@@ -26,6 +26,7 @@ from recipes.settings.help_page import help_page
 from recipes.settings.overrides import group_options, sort_overrides
 from recipes.settings.plan import launch_problems, plan
 from recipes.settings.schema import ExportSettings, Settings
+from recipes.settings.stage_words import split_words
 from recipes.settings.typed import CONF, build, typed_values
 
 SettingsCommand = Literal["sft", "grpo", "calibrate", "curriculum", "evaluate"]
@@ -43,17 +44,22 @@ def compose(command: str, overrides: Sequence[str] = ()) -> Settings | ExportSet
 
     Args:
         command: one of ``COMMANDS``.
-        overrides: Hydra overrides, later ones win, for instance ``["stage=math2", "grpo.temperature=0.85"]``.
+        overrides: Hydra overrides, later ones win, for instance ``["stage=math2", "grpo.temperature=0.85"]``. Those
+            of a curriculum's single stages (``math2.grpo.top_p=1``) are checked and change nothing here.
 
     Raises:
         SettingsError: unknown keys and options, values of another type, keys without a value: all that there are.
     """
     entry = COMMANDS[command]
+    own_problems: list[SettingsProblem] = []
+    if command == "curriculum":
+        words = split_words(overrides, _options(entry))
+        overrides, own_problems = words.shared, words.problems
     accepted, problems = sort_overrides(overrides, entry.schema, _options(entry))
     given = {word.partition("=")[0] for word in accepted}
     values, more = typed_values(_lay_over(entry, accepted), entry.schema, entry.unread, given)
-    if problems or more:
-        raise SettingsError([*problems, *more])
+    if problems or own_problems or more:
+        raise SettingsError([*problems, *own_problems, *more])
     settings = build(entry.schema, values)
     assert isinstance(settings, Settings | ExportSettings)
     return settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from recipes.settings.compose import SettingsCommand, compose
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.overrides import group_options, nearest
 from recipes.settings.schema import Settings
+from recipes.settings.stage_words import of_stage, split_words
 from recipes.settings.typed import CONF
 
 
@@ -43,25 +44,35 @@ def stage_commands(overrides: Sequence[str]) -> list[StageCommand]:
 
     Args:
         overrides: the words of ``python -m recipes.run_curriculum``, flags removed; each stage gets them all, so
-            ``grpo.max_steps=2`` shortens every RL stage, and below ``run.directory`` a folder of its own name.
+            ``grpo.max_steps=2`` shortens every RL stage, and below ``run.directory`` a folder of its own name. A word
+            that begins with a stage's name (``math2.grpo.max_steps=2``) is that stage's alone and wins over the others.
 
     Raises:
         SettingsError: everything that is wrong in any stage; a stage's own problems name the stage.
     """
     settings = compose("curriculum", overrides)
     stages = settings.curriculum.stages
-    problems = [*_misplaced(overrides), *_unknown_stages(stages)]
+    given = split_words(overrides, group_options(CONF))
+    problems = [*_misplaced(given.shared), *_unknown_stages(stages), *_left_out(given.own, stages)]
     if problems:
         raise SettingsError(problems)
     commands: list[StageCommand] = []
     found: dict[tuple[str, str], SettingsProblem] = {}
     for stage in stages:
-        words = (*COMMANDS["curriculum"].preset, *overrides, *_own_words(settings, stage))
+        own = given.own.get(stage, [])
+        words = (*COMMANDS["curriculum"].preset, *given.shared, *own, *_own_words(settings, stage))
         command: SettingsCommand = "sft" if OmegaConf.load(_file(stage)).stage.kind == "sft" else "grpo"
-        composed = compose(command, [*words, "model.restore_from=null"])
-        for problem in value_problems(composed, command):
-            found.setdefault((problem.key, problem.found), replace(problem, key=f"{problem.key} (stage {stage})"))
-        commands.append(StageCommand(stage, command, words, composed))
+        try:
+            composed = compose(command, [*words, "model.restore_from=null"])
+            problems = value_problems(composed, command)
+            commands.append(StageCommand(stage, command, words, composed))
+        except SettingsError as error:
+            problems = list(error.problems)
+        own_keys = {word.partition("=")[0] for word in own}
+        for problem in problems:
+            better = of_stage(problem, stage) if problem.key in own_keys else None
+            better = better or replace(problem, key=f"{problem.key} (stage {stage})")
+            found.setdefault((problem.key, problem.found), better)
     if found:
         raise SettingsError(list(found.values()))
     return commands
@@ -88,6 +99,16 @@ def _misplaced(overrides: Sequence[str]) -> Iterator[SettingsProblem]:
             yield SettingsProblem(
                 key, word, "nothing: the curriculum gives it to each stage", instead[key].format(value)
             )
+
+
+def _left_out(own: Mapping[str, Sequence[str]], stages: Sequence[str]) -> Iterator[SettingsProblem]:
+    """Words for a stage that this curriculum does not have."""
+    for stage, words in own.items():
+        if stage not in stages:
+            expected = f"words for its stages, {', '.join(stages)}"
+            found = f"{stage}, no stage of this curriculum"
+            fix = f"leave the word out, or curriculum.stages=[{','.join([*stages, stage])}]"
+            yield from (SettingsProblem(f"{stage}.{word.partition('=')[0]}", found, expected, fix) for word in words)
 
 
 def _unknown_stages(stages: Sequence[str]) -> Iterator[SettingsProblem]:

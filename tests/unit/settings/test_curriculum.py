@@ -67,3 +67,37 @@ def test_an_unknown_stage() -> None:
 def test_what_cannot_work_is_named_once_with_its_first_stage() -> None:
     found = problems_of("curriculum.stages=[sft,math1]", "cluster.precision=bf16", "grpo.max_response_length=4000")
     assert set(found) == {"cluster.precision (stage sft)", "grpo.max_response_length (stage math1)"}
+
+
+def test_a_word_of_one_stage_goes_to_that_stage_alone_and_wins() -> None:
+    words = ["math2.grpo.max_steps=9", "curriculum.stages=[sft,math1,math2]", "grpo.max_steps=4", "sft.epochs=3"]
+    words += ["sft.optimizer.learning_rate=5e-4", "math2.evaluation.n=2"]
+    sft, math1, math2 = stage_commands(words)
+    assert [stage.settings.grpo.max_steps for stage in (math1, math2)] == [4, 9]
+    assert {stage.settings.sft.epochs for stage in (sft, math1, math2)} == {3}, "sft.epochs is a key of section sft"
+    assert sft.settings.optimizer.learning_rate == 5e-4 != math1.settings.optimizer.learning_rate
+    assert compose("evaluate", [*math2.overrides, "evaluation.checkpoint=x"]).evaluation.n == 2
+    assert math1.settings.evaluation.n == compose("curriculum", words).evaluation.n != 2
+
+
+@pytest.mark.parametrize(
+    ("word", "key", "fix"),
+    [
+        ("mth2.grpo.top_p=0.9", "mth2.grpo.top_p", "math2.grpo.top_p=0.9"),
+        ("math2.grpo.overlong_filter=false", "math2.grpo.overlong_filter", "math2.grpo.overlong_filtering=false"),
+        ("math2.overlong_filtering=false", "math2.overlong_filtering", "math2.grpo.overlong_filtering=false"),
+        ("math2.grpo.max_steps=1,2", "math2.grpo.max_steps", "math2.grpo.max_steps=1"),
+        ("math2.run.directory=x", "math2.run.directory", "run.directory=x, for all stages"),
+        ("math2.model.restore_from=x.nemo", "math2.model.restore_from", "curriculum.initial_model=x.nemo, with"),
+        ("math2.cluster=h100", "math2.cluster", "cluster=h100"),
+        ("math2.curriculum.name=x", "math2.curriculum.name", "curriculum.name=x, for all stages"),
+        ("code1.grpo.top_p=0.9", "code1.grpo.top_p", "leave the word out, or curriculum.stages=[sft,math2,code1]"),
+        ("grpo.overlong.filtering=true", "grpo.overlong.filtering", ""),
+        ("math2.grpo.max_steps=many", "math2.grpo.max_steps", "math2.grpo.max_steps="),
+        ("math2.grpo.top_p=2", "math2.grpo.top_p", "math2.grpo.top_p="),
+    ],
+)
+def test_wrong_words_of_one_stage(word: str, key: str, fix: str) -> None:
+    found = problems_of("curriculum.stages=[sft,math2]", word)
+    assert set(found) == {key}
+    assert found[key].fix.startswith(fix)
