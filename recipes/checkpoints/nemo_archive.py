@@ -9,11 +9,13 @@ Layout (a plain tar, or the same files in a folder)::
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from omegaconf import DictConfig, OmegaConf
 CONFIG_NAME = "model_config.yaml"
 WEIGHTS_NAME = "model_weights"
 HF_NAME = "hf"
+_IN_USE = ".in_use"
+"""Locked by the process that unpacks into the folder that it lies in."""
 ARCHITECTURE_KEYS = {
     "num_layers": "num_layers",
     "hidden_size": "hidden_size",
@@ -56,9 +60,7 @@ def unpacked(path: Path, *names: str) -> Iterator[Path]:
         raise CheckpointMismatch(
             f"{path}: not a .nemo file. Make one with: python -m recipes.import_hf HF_DIR OUT.nemo"
         )
-    # Beside the file, where there is room for it; a read-only model store leaves the system's temporary folder.
-    beside = path.parent if os.access(path.parent, os.W_OK) else None
-    with tempfile.TemporaryDirectory(dir=beside, prefix=f".{path.name}.") as scratch:
+    with _scratch(path) as scratch:
         try:
             with tarfile.open(path) as archive:
                 # Absent from the oldest patch releases of Python 3.10 and 3.11.
@@ -70,7 +72,34 @@ def unpacked(path: Path, *names: str) -> Iterator[Path]:
         missing = {CONFIG_NAME, WEIGHTS_NAME} - {_first_part(member.name) for member in members}
         if missing:
             raise CheckpointMismatch(f"{path}: no {' and no '.join(sorted(missing))} in it; copy or convert it again")
-        yield Path(scratch)
+        yield scratch
+
+
+@contextmanager
+def _scratch(path: Path) -> Iterator[Path]:
+    """A temporary folder for the content of ``path``; those of killed processes are removed."""
+    # Beside the file, where there is room for it; a read-only model store leaves the system's temporary folder.
+    parent = path.parent if os.access(path.parent, os.W_OK) else Path(tempfile.gettempdir())
+    prefix = f".{path.name}.unpacked-"
+    for other in parent.glob(f"{prefix}*"):
+        _remove_abandoned(other)
+    made = Path(tempfile.mkdtemp(dir=parent, prefix=f".{path.name}.new-"))
+    scratch = made
+    try:
+        with (made / _IN_USE).open("w") as mark:
+            with suppress(OSError):  # a file system without locks: nobody will take it for abandoned
+                fcntl.flock(mark, fcntl.LOCK_EX)
+            scratch = made.rename(parent / f"{prefix}{made.name.rpartition('-')[2]}")
+            yield scratch
+    finally:
+        shutil.rmtree(scratch)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove a scratch folder whose process is gone: a checkpoint's size each."""
+    with suppress(OSError), (folder / _IN_USE).open("r+") as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _first_part(name: str) -> str:

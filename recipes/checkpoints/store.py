@@ -6,6 +6,7 @@ Layout::
         checkpoint.json                step, progress, and the size of every file: what "complete" means
         state/                         written by the backend
     <directory>/.step_00000020.partial left by a killed run; never read, removed by the next save
+    <directory>/.step_00000001.old.partial on its way out, likewise
 """
 
 from __future__ import annotations
@@ -55,9 +56,13 @@ class CheckpointStore:
 
     def begin(self, step: int) -> None:
         """Make ``pending_state(step)``; whatever killed saves left is removed."""
+        self.remove_leftovers()
+        self.pending_state(step).mkdir(parents=True)
+
+    def remove_leftovers(self) -> None:
+        """Of saves and removals that were killed."""
         for leftover in self.directory.glob(".step_*.partial"):
             shutil.rmtree(leftover)
-        self.pending_state(step).mkdir(parents=True)
 
     def commit(self, step: int, progress: Mapping[str, Any]) -> Checkpoint:
         """Make the checkpoint begun for ``step`` visible in one rename, then remove those beyond ``keep``."""
@@ -73,10 +78,11 @@ class CheckpointStore:
             json.dump(manifest, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
-        shutil.rmtree(final, ignore_errors=True)
+        self._remove(final)
         os.replace(partial, final)
+        _flush_names(self.directory)
         for old in self.complete()[self.keep :]:
-            shutil.rmtree(old.directory)
+            self._remove(old.directory)
         return Checkpoint(step, progress, final)
 
     def latest(self) -> Checkpoint | None:
@@ -116,6 +122,24 @@ class CheckpointStore:
 
     def _partial(self, step: int) -> Path:
         return self.directory / f".step_{step:08d}.partial"
+
+    def _remove(self, checkpoint: Path) -> None:
+        """Renamed first: a kill in the middle must not leave a torn folder with a checkpoint's name."""
+        if not checkpoint.exists():
+            return
+        leaving = self.directory / f".{checkpoint.name}.old.partial"
+        shutil.rmtree(leaving, ignore_errors=True)
+        os.replace(checkpoint, leaving)
+        shutil.rmtree(leaving)
+
+
+def _flush_names(directory: Path) -> None:
+    """A rename is on disk once its folder is."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _damage(path: Path) -> str | None:

@@ -86,5 +86,8 @@ def entered(
         if found is None:
             yield None
             return
-        attempts = folder.begin(settings, found.step, found.parent) if is_main else None
+        attempts = None
+        if is_main:
+            found.store.remove_leftovers()
+            attempts = folder.begin(settings, found.step, found.parent)
         yield StageStart(found.store, found.checkpoint, found.parent, attempts, stop)
