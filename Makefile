@@ -52,9 +52,10 @@ bench: $(STAMP)  ## Speed of GRPO steps on the tiny model with random weights (O
 bench-grading: $(STAMP)  ## Speed of the math and code graders, beside math-verify alone and a process per sample
 	@$(QUIET_CPU) $(RUN) -m tests.bench.grading $(ARGS)
 
-lint: $(STAMP)  ## ruff: rules and formatting
+lint: $(STAMP)  ## ruff: rules and formatting; shellcheck: every shell script
 	@$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(VENV)/bin/shellcheck --external-sources .ci/run $$(git ls-files '*.sh' '*.bash')
 
 format: $(STAMP)  ## ruff: reformat and repair what can be repaired
 	@$(RUN) -m ruff format .
