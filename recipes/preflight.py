@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from recipes.preflighting.command import Preflight
+from recipes.preflighting.curriculum import curriculum
 from recipes.preflighting.findings import Findings, listing
 from recipes.preflighting.machine import on_node
 from recipes.settings.commands import COMMANDS
@@ -73,7 +74,7 @@ def _look(command: str, overrides: Sequence[str], node: bool) -> tuple[list[str]
     try:
         settings = compose(command, overrides)  # type: ignore[call-overload]
         if command == "curriculum" and isinstance(settings, Settings):
-            findings = preflight.curriculum(settings, stage_commands(overrides))
+            findings = curriculum(preflight, settings, stage_commands(overrides), overrides)
         else:
             findings = preflight.command(settings, command)
     except SettingsError as error:

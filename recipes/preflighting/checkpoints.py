@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from recipes.checkpoints.manifest import manifest_path, manifest_problems
-from recipes.checkpoints.nemo_archive import CheckpointMismatch, architecture_differences
+from recipes.checkpoints.export_rules import architecture_of_nemo, require_writable
+from recipes.checkpoints.hf_config import ConversionError
+from recipes.checkpoints.manifest import manifest_path, manifest_problems, parent_of
+from recipes.checkpoints.nemo_archive import CheckpointMismatch, architecture_differences, read_config
+from recipes.checkpoints.store import Checkpoint, CheckpointStore
 from recipes.preflighting.findings import Findings
 from recipes.settings.errors import SettingsProblem
-from recipes.settings.schema import Settings
-from recipes.training.resume_checks import resume_problems
+from recipes.settings.schema import ExportSettings, Settings
+from recipes.training.resume_checks import require_same_parent, resume_problems
+from recipes.training.run_folder import RunFolder
 from recipes.training.run_lock import BEAT_SECONDS, RunLock
 
 HASHED_BYTES = 2**28
@@ -58,17 +62,22 @@ def run_directory(settings: Settings, directory: str) -> Findings:
     findings, path = Findings(), Path(directory)
     if not path.is_dir():
         return findings
-    if holder := RunLock(path, watch_seconds=WATCH_SECONDS).holder():
+    findings.add(unlocked(path))
+    folder = RunFolder(path)
+    if folder.manifest.is_file():  # and the weights are not there: is_finished() was asked before
+        torn = "\n".join(manifest_problems(folder.model, hashed_bytes=0))
         findings.problems.append(
             SettingsProblem(
                 "run.directory",
-                f"{directory}, which {holder} writes",
-                "a run directory that nobody writes",
-                f"wait for it, end it ({holder.stop_command}), or run.directory=NEW_FOLDER",
+                f"{directory} was finished, but\n{torn}",
+                f"the weights that {folder.manifest.name} is about",
+                f"bring {folder.model} back, or remove {folder.manifest} to write them again from the last checkpoint",
             )
         )
+        return findings
     try:
         findings.problems += resume_problems(settings, path)
+        findings.problems += _other_parent(settings, folder)
     except (KeyError, TypeError, ValueError) as error:
         findings.problems.append(
             SettingsProblem(
@@ -78,6 +87,61 @@ def run_directory(settings: Settings, directory: str) -> Findings:
                 "run.directory=NEW_FOLDER",
             )
         )
+    if start := newest(directory):
+        findings.looked_at.append(f"{directory}: goes on after step {start.step}")
+    return findings
+
+
+def unlocked(path: Path) -> Findings:
+    """Whether a stage's folder is free."""
+    findings = Findings()
+    if holder := RunLock(path, watch_seconds=WATCH_SECONDS).holder():
+        findings.problems.append(
+            SettingsProblem(
+                "run.directory",
+                f"{path}, which {holder} writes",
+                "a run directory that nobody writes",
+                f"wait for it, end it ({holder.stop_command}), or run.directory=NEW_FOLDER",
+            )
+        )
+    return findings
+
+
+def newest(directory: str) -> Checkpoint | None:
+    """Where a stage would go on."""
+    return CheckpointStore(RunFolder(Path(directory)).checkpoints, 1).latest()
+
+
+def _other_parent(settings: Settings, folder: RunFolder) -> list[SettingsProblem]:
+    """A stage that has begun from other weights than the settings name now."""
+    restore = settings.model.restore_from
+    if restore is not None and not Path(restore).exists():
+        return []  # a problem of its own, or to come
+    parent = None if restore is None else parent_of(Path(restore))
+    try:
+        require_same_parent(folder, parent, newest(str(folder.directory)))
+    except ValueError as error:
+        fix = "model.restore_from=THE_FIRST_WEIGHTS, or run.directory=NEW_FOLDER"
+        return [SettingsProblem("model.restore_from", str(error), "the weights of the stage's first start", fix)]
+    return []
+
+
+def export(settings: ExportSettings) -> Findings:
+    """Whether an export can read its checkpoint and may write its folder."""
+    findings, checkpoint = Findings(), Path(settings.checkpoint)
+    try:
+        require_writable(Path(settings.output))
+    except ConversionError as error:
+        expected = "a new folder, or one of an earlier export"
+        findings.problems.append(SettingsProblem("output", str(error), expected, "output=NEW_FOLDER"))
+    if not checkpoint.exists():
+        return findings
+    try:
+        architecture_of_nemo(read_config(checkpoint), checkpoint)
+    except (CheckpointMismatch, ConversionError) as error:
+        fix = "copy it again, or checkpoint=OTHER"
+        findings.problems.append(SettingsProblem("checkpoint", str(error), "a whole .nemo of this recipe", fix))
+    findings.looked_at.append(f"{checkpoint}: architecture")
     return findings
 
 

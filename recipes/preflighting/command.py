@@ -1,28 +1,22 @@
-"""Every check of one command, and of every step of a curriculum in one go."""
+"""Every check of one command."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recipes.curriculum.steps import final_hf, generates_data
 from recipes.data.tokenizer import TokenizerError, load_tokenizer
-from recipes.preflighting import checkpoints, data_files, machine
+from recipes.preflighting import checkpoints, data_files, demonstrations, installation, machine, prompt_rules
 from recipes.preflighting.data_files import DataFiles
 from recipes.preflighting.findings import Findings
 from recipes.records import Problem
-from recipes.rollouts.ledger import read_solve_rates
-from recipes.rollouts.selection import SelectionError, SelectionRules, select_problems
 from recipes.settings.benchmarks import benchmarks
 from recipes.settings.checks import file_problems, value_problems, value_warnings
-from recipes.settings.compose import SettingsCommand, compose
-from recipes.settings.curriculum import StageCommand
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.plan import launch_problems
 from recipes.settings.schema import ExportSettings, Settings
-from recipes.training.stage_prompts import selection_rules
 
 TRAINING = ("sft", "grpo")
 
@@ -43,11 +37,17 @@ class Preflight:
         """All that is wrong with one command, which is no curriculum."""
         values = value_problems(settings, command)
         findings = Findings(problems=[*values, *launch_problems(settings, command, self.environ)])
-        missing = [p for p in file_problems(settings, command) if not self._will_come(p.found.rpartition(": ")[0])]
+        missing = [p for p in file_problems(settings, command) if not self.will_come(p.found.rpartition(": ")[0])]
         findings.problems += missing
+        findings.add(installation.frameworks(settings, command, on_node=self.on_node))
         if isinstance(settings, ExportSettings):
+            findings.add(checkpoints.export(settings))
             findings.add(machine.writable("output", settings.output))
             return findings
+        if command in TRAINING and checkpoints.is_finished(settings.run.directory):
+            findings.looked_at.append(f"{settings.run.directory}: finished, nothing is left to do")
+            return findings
+        findings.add(installation.loggers(settings, on_node=self.on_node))
         keys = {problem.key for problem in missing}
         findings.add(self._tokens(settings, command, keys, select=not values))
         if values:  # sizes and layouts mean nothing yet
@@ -56,39 +56,15 @@ class Preflight:
         findings.add(self._weights(settings, command, keys))
         findings.add(self._place(settings, command))
         if self.on_node:
+            findings.problems += installation.ranks_without_launcher(settings, self.environ)
             findings.add(machine.allocation(settings, self.environ))
             findings.add(machine.devices(settings))
             findings.add(machine.cores(settings))
         return findings
 
-    def curriculum(self, settings: Settings, stages: Sequence[StageCommand]) -> Findings:
-        """Every stage, the evaluation after each one and the export, with the outputs of earlier ones to come."""
-        findings, root = Findings(), Path(settings.run.directory)
-        generated = generates_data(settings)
-        self.to_come = (Path(settings.data.directory), root / "initial") if generated else ()
-        checkpoint = str(root / "initial" / "model.nemo") if generated else settings.curriculum.initial_model
-        for stage in stages:
-            folder = root / stage.name
-            self.to_come = (*self.to_come, folder)
-            training = replace(stage.settings, model=replace(stage.settings.model, restore_from=checkpoint))
-            if checkpoints.is_finished(str(folder)):
-                findings.looked_at.append(f"{folder}: finished")
-            else:
-                _take(findings, self.command(training, stage.command), f"stage {stage.name}")
-            checkpoint = str(folder / "model.nemo")
-            words = [*stage.overrides, f'evaluation.checkpoint="{checkpoint}"', "evaluation.engine=megatron"]
-            evaluation: SettingsCommand = "evaluate"
-            _take(findings, self.command(compose(evaluation, words), evaluation), "evaluation")
-        findings.add(machine.writable("run.directory", str(final_hf(root))))
-        findings.add(machine.disk("run.directory", self._disk_needs(root, stages)))
-        return findings
-
-    def _will_come(self, path: str) -> bool:
+    def will_come(self, path: str) -> bool:
+        """Whether an earlier step of the curriculum writes there."""
         return any(folder in (Path(path), *Path(path).parents) for folder in self.to_come)
-
-    def _disk_needs(self, root: Path, stages: Sequence[StageCommand]) -> dict[str, tuple[int, int]]:
-        todo = [stage for stage in stages if not checkpoints.is_finished(str(root / stage.name))]
-        return {str(root / stage.name): machine.stage_bytes(stage.settings, stage.command) for stage in todo}
 
     def _place(self, settings: Settings, command: str) -> Findings:
         """Where the command writes."""
@@ -97,7 +73,7 @@ class Preflight:
         findings = machine.writable("run.directory", settings.run.directory)
         if command in TRAINING:
             findings.add(checkpoints.run_directory(settings, settings.run.directory))
-            if not self.to_come and not checkpoints.is_finished(settings.run.directory):
+            if not self.to_come:  # a curriculum counts all its stages together
                 needs = {settings.run.directory: machine.stage_bytes(settings, command)}
                 findings.add(machine.disk("run.directory", needs))
         return findings
@@ -110,7 +86,7 @@ class Preflight:
         if path is None or key in missing or not Path(path).exists():
             return Findings()
         if command == "evaluate" and settings.evaluation.engine == "hf":
-            return Findings()
+            return Findings()  # _tokens looks at the folder
         needs = command != "evaluate" and settings.run.require_parent_manifest
         return checkpoints.weights(key, path, settings, needs_manifest=needs)
 
@@ -151,11 +127,14 @@ class Preflight:
                 key = f"benchmark.path of {benchmark.name}"
                 rows = self._problems(settings, key, benchmark.path, tokenizer, benchmark.instruction, findings)
                 findings.problems += _wrong_grader(benchmark.grader, benchmark.path, rows)
+                if settings.evaluation.engine == "hf" and "evaluation.checkpoint" not in missing:
+                    findings.problems += data_files.hugging_face_room(settings, rows, tokenizer, benchmark.instruction)
         else:
             data = settings.data
             train = self._problems(settings, "data.train", data.train, tokenizer, data.instruction, findings)
             if train and select:
-                findings.add(self._selection(settings, train))
+                whole = self.files.whole(data.train)
+                findings.add(prompt_rules.selection(settings, train, self.will_come, whole=whole))
             if settings.validation.every_steps > 0:
                 rows = self._problems(
                     settings, "data.validation", data.validation, tokenizer, data.instruction, findings
@@ -173,6 +152,7 @@ class Preflight:
         if not rows:
             return []
         findings.add(data_files.gradable(key, path, rows, settings.grading))
+        findings.problems += installation.sandbox_packages(rows, settings.grading.packages)
         if tokenizer is not None:
             try:
                 limit = settings.data.max_prompt_length
@@ -187,45 +167,17 @@ class Preflight:
                 continue
             rows, read = self.files.demonstrations(key, path)
             findings.add(read)
-            if rows and tokenizer is not None and key == "data.train":
+            if not rows or tokenizer is None:
+                continue
+            needed = settings.sft.global_batch_size if key == "data.train" else 1
+            try:
                 whole = self.files.whole(path)
-                findings.add(data_files.demonstration_lengths(settings, rows, tokenizer, whole=whole))
-
-    def _selection(self, settings: Settings, problems: Sequence[Problem]) -> Findings:
-        """Whether the rules of ``prompts`` leave a batch; those that wait for rollouts to come are left out."""
-        findings, rules = Findings(), selection_rules(settings.prompts)
-        rates = {}
-        runs = [Path(run) for run in settings.prompts.ledgers]
-        waiting = [run for run in runs if self._will_come(str(run)) and not checkpoints.is_finished(str(run))]
-        if not self.files.whole(settings.data.train):
-            return findings
-        try:
-            if waiting and settings.prompts.read_ledgers:
-                rules = _without_ledgers(rules, problems)
-            elif settings.prompts.read_ledgers and all(run.is_dir() for run in runs):
-                rates = read_solve_rates(runs)
-            selection = select_problems(problems, rules, rates, settings.grpo.prompts_per_step)
-        except SelectionError as error:
-            expected = "rules of prompts that leave a batch"
-            fix = "loosen the rules, as said there, or give more problems in data.train"
-            findings.problems.append(SettingsProblem("prompts", str(error), expected, fix))
-        except ValueError as error:
-            fix = "prompts.ledgers=[RUN,...] with the folders of stages that have trained"
-            findings.problems.append(SettingsProblem("prompts.ledgers", str(error), "folders with rollouts", fix))
-        else:
-            later = (
-                f"; rates come from {', '.join(map(str, waiting))}" if waiting and settings.prompts.read_ledgers else ""
-            )
-            findings.looked_at.append(f"{settings.data.train}: {selection.report()}{later}")
-        return findings
-
-
-def _without_ledgers(rules: SelectionRules, problems: Sequence[Problem]) -> SelectionRules:
-    """The rules that the rows alone decide."""
-    rules = replace(rules, min_solve_rate=None, max_solve_rate=None, unseen="keep")
-    if not any("teacher_tokens" in problem.metadata for problem in problems):
-        rules = replace(rules, min_response_tokens=None, max_response_tokens=None)
-    return rules
+                found = demonstrations.lengths(settings, key, rows, tokenizer, needed=needed, whole=whole)
+                findings.add(found)
+                if key == "data.train" and whole and not found.problems:
+                    findings.problems += demonstrations.other_than_before(settings, rows, tokenizer)
+            except ValueError as error:
+                findings.problems.append(SettingsProblem(key, f"{path}: {error}", "texts", f"correct {path}"))
 
 
 def _wrong_grader(grader: str, path: str, problems: Sequence[Problem]) -> list[SettingsProblem]:
@@ -250,11 +202,3 @@ def _large_validation(settings: Settings, train: int, validation: int) -> list[S
     expected = f"fewer than the {between:,} rollouts that those steps train on"
     fix = f"validation.every_steps={-(-held_out // (between // every)) * 10}, or a smaller data.validation"
     return [SettingsProblem("data.validation", found, expected, fix)]
-
-
-def _take(findings: Findings, step: Findings, name: str) -> None:
-    """Add what one step has to say, with its name, but for what an earlier step said already."""
-    for mine, theirs in ((findings.problems, step.problems), (findings.warnings, step.warnings)):
-        said = {(problem.key.partition(" (")[0], problem.found) for problem in mine}
-        mine += [replace(p, key=f"{p.key} ({name})") for p in theirs if (p.key, p.found) not in said]
-    findings.add(Findings(looked_at=step.looked_at))

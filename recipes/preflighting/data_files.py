@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recipes.data.jsonl import MAX_REPORTED, DataFileError, read_demonstrations, read_problems
-from recipes.data.prompts import ChatTokenizer, instruction_of, prompt_ids, response_ids, user_turn
+from recipes.data.prompts import ChatTokenizer, instruction_of, prompt_ids, user_turn
 from recipes.grading.graders import GradingOptions, require_graders
 from recipes.grading.sandbox_command import SandboxUnavailable
 from recipes.preflighting.findings import Findings
@@ -23,9 +23,8 @@ READ_BYTES = 2**28
 TOKENIZING_SECONDS = 5.0
 """Longest time that one file's rows are tokenized."""
 LAST_ROW_BYTES = 2**26
-SAMPLED_DEMONSTRATIONS = 200
-MANY_LEFT_OUT = 0.25
-"""Fraction of too long demonstrations that is warned of."""
+LONGEST = 20
+"""Texts of most characters, among which the one of most tokens is looked for."""
 
 Row = TypeVar("Row", Problem, Demonstration)
 
@@ -150,48 +149,30 @@ def prompt_lengths(
     return findings
 
 
-def demonstration_lengths(
-    settings: Settings, rows: Sequence[Demonstration], tokenizer: ChatTokenizer, *, whole: bool
-) -> Findings:
-    """Whether a batch of demonstrations fits ``sft.max_sequence_length``, and how many of them do not."""
-    findings, limit, batch = Findings(), settings.sft.max_sequence_length, settings.sft.global_batch_size
-    template = len(prompt_ids("", tokenizer, ""))
-
-    def tokens(row: Demonstration) -> int:
-        instruction = instruction_of(row.problem, settings.data.instruction)
-        prompt = prompt_ids(row.problem.problem, tokenizer, instruction)
-        return len(prompt) + len(response_ids(row.response, tokenizer))
-
-    def at_most(row: Demonstration) -> int:
-        turn = user_turn(row.problem.problem, instruction_of(row.problem, settings.data.instruction))
-        return template + len(turn.encode()) + len(row.response.encode()) + 1
-
-    suspects = [row for row in rows if at_most(row) > limit]
-    fitting, started = len(rows) - len(suspects), time.monotonic()
-    tokenized = overlong = 0
-    few = fitting < batch
-    step = 1 if few else max(1, len(suspects) // SAMPLED_DEMONSTRATIONS)
-    for row in suspects[::step]:
-        if time.monotonic() - started > TOKENIZING_SECONDS:
-            break
-        tokenized += 1
-        overlong += tokens(row) > limit
-    if whole and few and tokenized == len(suspects) and len(rows) - overlong < batch:
-        findings.problems.append(
-            SettingsProblem(
-                "sft.global_batch_size",
-                f"{batch}, with {len(rows) - overlong} demonstrations that fit sft.max_sequence_length={limit}",
-                f"at most {max(len(rows) - overlong, 1)}",
-                f"sft.global_batch_size={max(len(rows) - overlong, 1)}, or more demonstrations",
-            )
+def hugging_face_room(
+    settings: Settings, problems: Sequence[Problem], tokenizer: ChatTokenizer | None, instruction: str
+) -> list[SettingsProblem]:
+    """A Hugging Face folder says itself how many positions its model has."""
+    config = Path(str(settings.evaluation.checkpoint), "config.json")
+    key, budget = "evaluation.max_response_length", settings.evaluation.max_response_length
+    try:
+        positions = json.loads(config.read_text(encoding="utf-8")).get("max_position_embeddings")
+    except (OSError, ValueError, AttributeError) as error:
+        fix = "evaluation.checkpoint=FOLDER that python -m recipes.export wrote"
+        found = f"{config}: cannot be read ({type(error).__name__})"
+        return [SettingsProblem("evaluation.checkpoint", found, "a Hugging Face model folder", fix)]
+    if positions is None or tokenizer is None or not problems:
+        return []
+    longest = sorted((user_turn(p.problem, instruction_of(p, instruction)) for p in problems), key=len)[-LONGEST:]
+    prompt = max(len(prompt_ids(turn, tokenizer, "")) for turn in longest)
+    if prompt + budget <= positions:
+        return []
+    room = positions - prompt
+    return [
+        SettingsProblem(
+            key,
+            f"{budget} tokens, {prompt + budget} with a prompt of {prompt}",
+            f"at most the {positions} positions of {config} together",
+            f"{key}={room}" if room > 0 else "a model with more positions",
         )
-    elif suspects and tokenized and (share := overlong / tokenized * len(suspects) / len(rows)) > MANY_LEFT_OUT:
-        findings.warnings.append(
-            SettingsProblem(
-                "sft.max_sequence_length",
-                f"{limit} tokens; about {share:.0%} of the demonstrations are longer and will be left out",
-                "most demonstrations within it",
-                f"sft.max_sequence_length={min(2 * limit, settings.model.max_position_embeddings)}",
-            )
-        )
-    return findings
+    ]

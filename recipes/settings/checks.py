@@ -46,7 +46,7 @@ def value_problems(settings: Settings | ExportSettings, command: str) -> list[Se
         return problems
     return [*_stage(settings, command)] or [
         *parallelism.problems(settings, command),
-        *_device(settings),
+        *_device(settings, command),
         *_lengths(settings, command),
         *_optimizer(settings, command),
         *_needed(settings, command),
@@ -136,7 +136,7 @@ def _stage(settings: Settings, command: str) -> Iterator[SettingsProblem]:
         yield SettingsProblem("curriculum", f"{name}, whose folder is its stages' parent", "one stage alone", fix)
 
 
-def _device(settings: Settings) -> Iterator[SettingsProblem]:
+def _device(settings: Settings, command: str) -> Iterator[SettingsProblem]:
     cluster = settings.cluster
     if cluster.accelerator != "cpu":
         return
@@ -157,6 +157,14 @@ def _device(settings: Settings) -> Iterator[SettingsProblem]:
             "true",
             "false on cluster.accelerator=cpu: the fusions need CUDA",
             "cluster.fused_kernels=false",
+        )
+    megatron = command != "evaluate" or settings.evaluation.engine == "megatron"
+    if megatron and settings.model.sequence_parallel and settings.model.tensor_model_parallel_size > 1:
+        yield SettingsProblem(
+            "model.sequence_parallel",
+            "true",
+            "false on cluster.accelerator=cpu: torch's norm, of cluster.layer_spec=local, sees the whole sequence only",
+            "model.sequence_parallel=false",
         )
 
 

@@ -32,6 +32,14 @@ CASES: list[tuple[SettingsCommand, tuple[str, ...], dict[str, Any], str, str, st
     ("grpo", (), {TP: 2, DEVICES: 3}, DEVICES, f"{DEVICES}=4", "a multiple of 2"),
     ("grpo", ("cluster=h100", PRETRAINED), {PP: 4}, "cluster.nodes", "cluster.nodes=2", "a multiple of 16"),
     ("grpo", (), {"model.sequence_parallel": True}, "model.sequence_parallel", "model.sequence_parallel=false", TP),
+    (
+        "grpo",
+        (),
+        {TP: 2, DEVICES: 2, "model.sequence_parallel": True},
+        "model.sequence_parallel",
+        "model.sequence_parallel=false",
+        "false on cluster.accelerator=cpu",
+    ),
     ("grpo", (), {"model.hidden_size": 130}, "model.hidden_size", "model.hidden_size=136", "num_attention_heads=4"),
     ("grpo", (), {"model.num_query_groups": 3}, "model.num_query_groups", "model.num_query_groups=2", "heads=4"),
     (
@@ -184,8 +192,9 @@ def test_a_fix_for_a_prompt_that_leaves_no_room_gives_both_lengths() -> None:
 def test_the_right_settings_pass() -> None:
     check(composed("grpo"), "grpo")
     check(composed("sft"), "sft")
-    cut = changed(composed(), {TP: 2, PP: 2, DEVICES: 8, "model.num_layers": 4, "model.sequence_parallel": True})
-    check(cut, "grpo")
+    cut = {TP: 2, PP: 2, DEVICES: 8, "model.num_layers": 4}
+    check(changed(composed(), cut), "grpo")
+    check(composed("grpo", "cluster=h100", PRETRAINED), "grpo")  # with sequence parallelism
 
 
 def test_greedy_evaluation_is_allowed_and_greedy_training_is_not() -> None:
