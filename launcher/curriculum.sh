@@ -4,7 +4,7 @@
 #   launcher/curriculum.sh [--dry-run] [--local] [--from STAGE] [--to STAGE] curriculum=acereason_1_1 key=value ...
 #   launcher/curriculum.sh cluster=cpu          the demo, on CPU nodes or on this machine
 # What is finished is skipped, so the same command goes on after a failure. --dry-run prints the sbatch lines and an upper
-# bound of the GPU hours and submits nothing. Site variables: site.example.sh.
+# bound of the GPU hours, needs no Slurm when cluster=... is given, and submits nothing. Site variables: site.example.sh.
 set -euo pipefail
 # shellcheck source=launcher/job.bash
 . "$(dirname "$(readlink -f "$0")")/job.bash"
@@ -39,8 +39,12 @@ here=$(PYTHON=${SUBMIT_PYTHON:-$here} && choose_python && printf '%s' "$PYTHON")
 given() { printf '%s\n' "${WORDS[@]}" | grep -q "^$1="; }
 
 if [ -z "$LOCAL" ] && ! { command -v sbatch && timeout 20 scontrol ping; } &>/dev/null; then
-  say "no Slurm here (no sbatch, or no controller answers): the steps run on this machine"
-  LOCAL=1
+  if [ -n "$DRY_RUN" ] && given cluster; then
+    say "no Slurm here (no sbatch, or no controller answers): this is for a machine that has it"
+  else
+    say "no Slurm here (no sbatch, or no controller answers): the steps run on this machine"
+    LOCAL=1
+  fi
 fi
 if [ -z "$LOCAL" ]; then # on a cluster the paper's run is meant, unless the words say otherwise
   if [ -n "${NODES:-}" ]; then WORDS=("cluster.nodes=$NODES" "${WORDS[@]}"); fi
@@ -50,7 +54,7 @@ if [ -z "$LOCAL" ]; then # on a cluster the paper's run is meant, unless the wor
   fi
 fi
 
-records=$("$here" -m recipes.curriculum_jobs "${RANGE[@]}" "${WORDS[@]}") || exit
+records=$("$here" -m recipes.curriculum_jobs ${DRY_RUN:+--plan} "${RANGE[@]}" "${WORDS[@]}") || exit
 eval "$(head -n 1 <<<"$records")" # RUN_DIRECTORY, GENERATES
 case $RUN_DIRECTORY in /*) ;; *) RUN_DIRECTORY=$REPO_ROOT/$RUN_DIRECTORY ;; esac
 JOBS_FILE=slurm/jobs.tsv # in RUN_DIRECTORY: id and name of every job that was submitted

@@ -20,11 +20,19 @@ class Selection:
     last: str | None = None
     """Name of the last stage; None: to the end, export included."""
 
-    def choose(self, steps: Sequence[Step], stages: Sequence[StageCommand], progress: Progress) -> list[Step]:
+    def choose(
+        self,
+        steps: Sequence[Step],
+        stages: Sequence[StageCommand],
+        progress: Progress,
+        *,
+        require_done: bool = True,
+    ) -> list[Step]:
         """The steps from stage ``first`` to stage ``last`` with their evaluations, and what comes before all stages.
 
         Raises:
-            ProgressError: no such stage, ``first`` after ``last``, or a stage before ``first`` that is not done.
+            ProgressError: no such stage, ``first`` after ``last``, or, with ``require_done``, a stage before ``first``
+                that is not done.
         """
         names = [stage.name for stage in stages]
         for flag, name in (("--from", self.first), ("--to", self.last)):
@@ -34,7 +42,7 @@ class Selection:
         last = names.index(self.last) if self.last else len(names) - 1
         if first > last:
             raise ProgressError(f"--from {self.first} comes after --to {self.last} in {', '.join(names)}")
-        if self.first:
+        if self.first and require_done:
             self._require_done(set(names[:first]), steps, progress)
         chosen, to_the_end = set(names[first : last + 1]), last == len(names) - 1
         return [step for step in steps if (step.stage in chosen if step.stage else step.feeds or to_the_end)]

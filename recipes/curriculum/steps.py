@@ -13,7 +13,8 @@ from recipes.settings.benchmarks import benchmarks
 from recipes.settings.checks import file_problems, value_problems
 from recipes.settings.compose import compose
 from recipes.settings.curriculum import StageCommand
-from recipes.settings.errors import SettingsError
+from recipes.settings.errors import SettingsError, SettingsProblem
+from recipes.settings.overrides import literal
 from recipes.settings.schema import Settings
 
 GENERATED = "data"
@@ -91,7 +92,7 @@ def plan_steps(settings: Settings, stages: Sequence[StageCommand]) -> list[Step]
             name="export",
             title=f"last weights: .nemo -> Hugging Face, {hf}",
             module="recipes.export",
-            arguments=(_word("checkpoint", str(checkpoint)), "format=hf", _word("output", hf)),
+            arguments=(literal("checkpoint", str(checkpoint)), "format=hf", literal("output", hf)),
             output=hf / "config.json",
             folder=hf.parent,
             weights=Path(str(checkpoint)),
@@ -112,29 +113,36 @@ def final_hf(root: Path) -> Path:
     return root / "final" / "hf"
 
 
-def check_inputs(settings: Settings, stages: Sequence[StageCommand]) -> None:
+def check_inputs(settings: Settings, stages: Sequence[StageCommand], *, require_files: bool = True) -> None:
     """What every step would complain about hours later.
 
     Raises:
         SettingsError: values of the evaluation that cannot work, and files of the user's that are missing.
     """
-    evaluation = compose("evaluate", [*stages[-1].overrides, "evaluation.checkpoint=later"])
-    problems = value_problems(evaluation, "evaluate")
-    if not generates_data(settings):
-        problems += [p for p in file_problems(evaluation, "evaluate") if p.key != "evaluation.checkpoint"]
-        # Rollouts of earlier stages are not there yet; the stage that reads them looks for them.
-        problems += [
-            problem
-            for stage in stages
-            for problem in file_problems(stage.settings, stage.command)
-            if problem.key != "prompts.ledgers"
-        ]
+    problems = value_problems(_last_evaluation(stages), "evaluate")
+    if require_files:
+        problems += missing_inputs(settings, stages)
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
 
 
+def missing_inputs(settings: Settings, stages: Sequence[StageCommand]) -> list[SettingsProblem]:
+    """Files of the user's that are not there, each once; what earlier steps write is not among them."""
+    if generates_data(settings):
+        return []
+    problems = file_problems(settings, "curriculum")
+    for stage in stages:  # rollouts of earlier stages are not there yet; the stage that reads them looks for them
+        problems += [p for p in file_problems(stage.settings, stage.command) if p.key != "prompts.ledgers"]
+    problems += [p for p in file_problems(_last_evaluation(stages), "evaluate") if p.key != "evaluation.checkpoint"]
+    return list(dict.fromkeys(problems))
+
+
+def _last_evaluation(stages: Sequence[StageCommand]) -> Settings:
+    return compose("evaluate", [*stages[-1].overrides, "evaluation.checkpoint=later"])
+
+
 def _training(stage: StageCommand, folder: Path, checkpoint: str | None) -> Step:
-    restore = "model.restore_from=null" if checkpoint is None else _word("model.restore_from", checkpoint)
+    restore = "model.restore_from=null" if checkpoint is None else literal("model.restore_from", checkpoint)
     return Step(
         name=stage.name,
         title=f"{stage.name}: {_sft(stage.settings) if stage.command == 'sft' else _grpo(stage.settings)}",
@@ -159,8 +167,8 @@ def _evaluation(stage: StageCommand, folder: Path, checkpoint: str) -> Step:
         arguments=(
             *stage.overrides,
             "evaluation.engine=megatron",
-            _word("evaluation.checkpoint", checkpoint),
-            _word("evaluation.output", output),
+            literal("evaluation.checkpoint", checkpoint),
+            literal("evaluation.output", output),
         ),
         output=output / "scores.json",
         folder=output,
@@ -184,8 +192,3 @@ def _grpo(settings: Settings) -> str:
         f"GRPO, {grpo.max_steps:,} steps, budget {grpo.max_response_length:,} tokens, "
         f"{grpo.prompts_per_step} x {grpo.rollouts_per_prompt} rollouts, T {grpo.temperature}, {filtered}"
     )
-
-
-def _word(key: str, value: str | Path) -> str:
-    """An override whose value Hydra takes literally."""
-    return f'{key}="{value}"'

@@ -12,7 +12,7 @@ from recipes.settings.checks import value_problems
 from recipes.settings.commands import COMMANDS
 from recipes.settings.compose import SettingsCommand, compose
 from recipes.settings.errors import SettingsError, SettingsProblem
-from recipes.settings.overrides import group_options, nearest
+from recipes.settings.overrides import group_options, literal, nearest
 from recipes.settings.schema import Settings
 from recipes.settings.stage_words import of_stage, split_words
 from recipes.settings.typed import CONF
@@ -56,11 +56,13 @@ def stage_commands(overrides: Sequence[str]) -> list[StageCommand]:
     problems = [*_misplaced(given.shared), *_unknown_stages(stages), *_left_out(given.own, stages)]
     if problems:
         raise SettingsError(problems)
+    keys = {word.partition("=")[0] for word in given.shared}
+    preset = [word for word in COMMANDS["curriculum"].preset if word.partition("=")[0] not in keys]
     commands: list[StageCommand] = []
     found: dict[tuple[str, str], SettingsProblem] = {}
     for stage in stages:
         own = given.own.get(stage, [])
-        words = (*COMMANDS["curriculum"].preset, *given.shared, *own, *_own_words(settings, stage))
+        words = (*preset, *given.shared, *own, *_own_words(settings, stage))
         command: SettingsCommand = "sft" if OmegaConf.load(_file(stage)).stage.kind == "sft" else "grpo"
         try:
             composed = compose(command, [*words, "model.restore_from=null"])
@@ -82,8 +84,8 @@ def _own_words(settings: Settings, stage: str) -> Iterator[str]:
     """What tells one stage from the next: its folder lies in the curriculum's, the data are shared."""
     yield f"stage={stage}"
     yield f"run.name={stage}"
-    yield f'run.directory="{settings.run.directory}/{stage}"'
-    yield f'data.directory="{settings.data.directory}"'
+    yield literal("run.directory", f"{settings.run.directory}/{stage}")
+    yield literal("data.directory", settings.data.directory)
 
 
 def _file(stage: str) -> Path:

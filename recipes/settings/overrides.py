@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -156,5 +157,10 @@ def _unreadable(text: str, reason: str, schema: type, options: Mapping[str, Sequ
 
 def quoted(key: str, value: str) -> str:
     """The override as typed in a shell so that Hydra takes the value as one string."""
-    escaped = value.replace('"', '\\"')
-    return shlex.quote(f'{key}="{escaped}"')
+    return shlex.quote(literal(key, value))
+
+
+def literal(key: str, value: str | Path) -> str:
+    """The override whose value Hydra takes as one string, whatever blanks and quotes it holds."""
+    escaped = re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + ('\\"' if found[2] else ""), str(value))
+    return f'{key}="{escaped}"'

@@ -41,9 +41,9 @@ def test_the_papers_curriculum_on_the_papers_machine() -> None:
 
 
 def test_the_curriculums_folder_holds_its_stages_and_the_data() -> None:
-    (stage,) = stage_commands(["curriculum.stages=[math2]", "run.directory='else where'"])
-    assert stage.settings.run.directory == "else where/math2"
-    assert stage.settings.data.train == "else where/data/math2.jsonl"
+    (stage,) = stage_commands(["curriculum.stages=[math2]", "run.directory='else \"where\"'"])
+    assert stage.settings.run.directory == 'else "where"/math2'
+    assert stage.settings.data.train == 'else "where"/data/math2.jsonl'
 
 
 def problems_of(*words: str):

@@ -8,7 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from recipes.settings.errors import SettingsProblem
-from recipes.settings.overrides import group_options, nearest, sort_overrides
+from recipes.settings.overrides import group_options, literal, nearest, sort_overrides
 from recipes.settings.schema import Settings
 from recipes.settings.typed import CONF
 
@@ -98,3 +98,9 @@ def test_words_that_are_no_override(override: str, key: str, expected: str) -> N
     problem = rejected(override)
     assert problem.key == key
     assert expected in f"{problem.expected} {problem.fix}"
+
+
+@pytest.mark.parametrize("value", ["a b", 'say "x"', "it's", "back\\slash", 'both\\"', "end\\", "a=b,[c]{d}", "über"])
+def test_a_literal_word_has_its_value_back(value: str) -> None:
+    override = OverridesParser.create().parse_override(literal("run.name", value))
+    assert (override.key_or_group, override.value()) == ("run.name", value)
