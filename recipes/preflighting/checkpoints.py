@@ -19,6 +19,8 @@ from recipes.training.run_lock import BEAT_SECONDS, RunLock
 
 HASHED_BYTES = 2**28
 """Weights up to this size are hashed: half a second."""
+BATCH = {"sft": "global_batch_size", "grpo": "prompts_per_step"}
+"""Stage kind -> a key that only its checkpoints' ``order`` has."""
 WATCH_SECONDS = 2 * BEAT_SECONDS + 1
 """A lock that another machine holds is renewed at least twice meanwhile."""
 
@@ -75,20 +77,22 @@ def run_directory(settings: Settings, directory: str) -> Findings:
             )
         )
         return findings
-    try:
-        findings.problems += resume_problems(settings, path)
-        findings.problems += _other_parent(settings, folder)
-    except (KeyError, TypeError, ValueError) as error:
+    start = newest(directory)
+    if start is None:
+        return findings
+    if BATCH[settings.stage.kind] not in start.progress.get("order", {}):
         findings.problems.append(
             SettingsProblem(
                 "run.directory",
-                f"{directory}: its newest checkpoint is not of this kind of stage ({error!r})",
+                f"{directory}, whose newest checkpoint is no {settings.stage.kind} stage's",
                 "a run directory of the same stage, or a new one",
                 "run.directory=NEW_FOLDER",
             )
         )
-    if start := newest(directory):
-        findings.looked_at.append(f"{directory}: goes on after step {start.step}")
+        return findings
+    findings.problems += resume_problems(settings, path)
+    findings.problems += _other_parent(settings, folder)
+    findings.looked_at.append(f"{directory}: goes on after step {start.step}")
     return findings
 
 

@@ -23,6 +23,7 @@ READ_BYTES = 2**28
 TOKENIZING_SECONDS = 5.0
 """Longest time that one file's rows are tokenized."""
 LAST_ROW_BYTES = 2**26
+NAMED_LINES = 200
 LONGEST = 20
 """Texts of most characters, among which the one of most tokens is looked for."""
 
@@ -79,7 +80,9 @@ def _defects_problem(key: str, path: str, defects: Sequence[str]) -> SettingsPro
     shown = [defect.removeprefix(f"{path}:") for defect in defects[:MAX_REPORTED]]
     shown = [f"line {defect}" if defect[:1].isdigit() else defect.strip() for defect in shown]
     if rest := [defect.removeprefix(f"{path}:").partition(":")[0] for defect in defects[MAX_REPORTED:]]:
-        shown.append(f"and {len(rest):,} more, in the lines {', '.join(rest[:200])}{' ...' if len(rest) > 200 else ''}")
+        lines = list(dict.fromkeys(rest))
+        named = ", ".join(lines[:NAMED_LINES]) + (" ..." if len(lines) > NAMED_LINES else "")
+        shown.append(f"and {len(rest):,} more, in the lines {named}")
     count = "1 defect" if len(defects) == 1 else f"{len(defects):,} defects"
     expected = "one JSON object a line, with the keys that recipes/data/jsonl.py names"
     return SettingsProblem(

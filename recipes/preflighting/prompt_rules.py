@@ -33,10 +33,12 @@ def selection(
     rates = {}
     runs = [Path(run) for run in settings.prompts.ledgers] if settings.prompts.read_ledgers else []
     waiting = [run for run in runs if will_come(str(run)) and not checkpoints.is_finished(str(run))]
+    if any(not run.is_dir() and run not in waiting for run in runs):
+        return findings  # a missing folder is a problem of its own
     try:
         if waiting:
             rules = _without_ledgers(rules, problems)
-        elif runs and all(run.is_dir() for run in runs):
+        elif runs:
             rates = read_solve_rates(runs)
         found = select_problems(problems, rules, rates, settings.grpo.prompts_per_step)
     except SelectionError as error:
