@@ -31,6 +31,7 @@ from recipes.data.jsonl import read_problems
 from recipes.data.prompts import encode_prompts
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.grading.graders import Grader, GradingOptions, require_graders
+from recipes.grading.math_answers import decide_exactly
 from recipes.records import Problem
 from recipes.rollouts.engine import RolloutEngine
 from recipes.settings.benchmarks import benchmarks
@@ -214,7 +215,8 @@ def _grade_and_score(task: Task, replicas: int, grader: Grader) -> None:
         samples = grade_samples(grader, samples, task.problems, bar.update)
     write_samples(folder / "samples.jsonl", samples)
     remove_parts(folder)
-    scores = score(samples, ids, settings.evaluation.n)
+    same_answer = decide_exactly if settings.benchmark.grader == "math" else None
+    scores = score(samples, ids, settings.evaluation.n, same_answer)
     write_text(folder / "settings.yaml", to_yaml(settings))
     _add_scores(output / "scores.json", name, scores)
     print(_line(name, scores))

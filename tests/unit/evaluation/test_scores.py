@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 
 import pytest
 
+from evaluation.intervals import problem_error
 from evaluation.samples import Sample
-from evaluation.scores import problem_error, sampling_error, score
+from evaluation.scores import score
+from recipes.rollouts.sampling_error import sampling_error
 
 
 def sample(problem: str, index: int, verdict: str, *, truncated: bool = False, tokens: int = 10) -> Sample:
@@ -95,3 +98,27 @@ def test_samples_that_do_not_belong(samples: list[Sample], words: str) -> None:
 def test_an_ungraded_sample_is_not_scored_as_wrong() -> None:
     with pytest.raises(ValueError, match="sample 0 of a is not graded"):
         score([Sample("a", 0, 7, "text", 1, False, 0.1)], ["a"], n=1)
+
+
+def test_lengths_of_right_and_wrong_and_the_keys_of_the_file() -> None:
+    samples = [
+        sample("a", 0, "correct", tokens=20),
+        sample("a", 1, "correct", tokens=30),
+        sample("b", 0, "correct", tokens=10),
+        sample("b", 1, "no_code", tokens=64),
+    ]
+    row = score(samples, ["a", "b"], 2, lambda a, b: None).as_dict()
+    assert (row["mean_length_right"], row["mean_length_wrong"], row["no_answer_fraction"]) == (20.0, 64.0, 0.25)
+    assert row["pass@k"] == {"1": 0.75, "2": 1.0}
+    assert row["pass@k_resampled"]["2"] == {"mean": 1.0, "sd": 0.0}
+    # Means of 1 and 1/2, 0.75 +- t(0.975, 1 degree of freedom) = 12.706 x 0.25: cut at both ends.
+    assert row["ci95_problems"] == (0.0, 1.0)
+    assert row["majority@n"] == 0.0  # no sample has an extracted answer, so nobody votes
+    assert json.loads(json.dumps(row)) == row | {"ci95_problems": [0.0, 1.0]}
+
+
+def test_pass_at_k_is_unknown_where_a_problem_has_fewer_samples() -> None:
+    scores = score([*outcomes("a", [1, 1]), *outcomes("b", [1, 0, 0, 1])], ["a", "b"], n=4)
+    assert scores.pass_at_k == {1: 0.75, 2: pytest.approx((1 + 5 / 6) / 2), 4: None}
+    assert scores.pass_at_k_resampled[4] is None
+    assert scores.majority is None

@@ -1,0 +1,35 @@
+"""How sure a score is, for problems that are a sample of their kind. Arithmetic only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, variance
+
+from scipy.stats import t as student_t
+
+CONFIDENCE = 0.95
+
+
+def problem_error(rates: Sequence[float]) -> float | None:
+    """sd(rates) / sqrt(P), the problems as draws from a population; None for fewer than two problems."""
+    return math.sqrt(variance(rates) / len(rates)) if len(rates) > 1 else None
+
+
+def problem_interval(rates: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float] | None:
+    """mean +- t_{P-1} sd(rates) / sqrt(P), cut at 0 and 1: where the score of many such problems lies.
+
+    The n samples of a problem stay together (they are one draw, its solve rate), which makes this a clustered interval:
+    one over all samples as if they were independent covers a quarter of the time where it promises 95%.
+
+    Args:
+        rates: solve rate of each of the P problems, in [0, 1].
+
+    Returns:
+        Lower and upper end; None for fewer than two problems.
+    """
+    error = problem_error(rates)
+    if error is None:
+        return None
+    half = float(student_t.ppf((1 + confidence) / 2, len(rates) - 1)) * error
+    return max(0.0, fmean(rates) - half), min(1.0, fmean(rates) + half)
