@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if settings.model.restore_from is not None:
             require_same_architecture(Path(settings.model.restore_from), settings.model)
         look(settings, folder, prompts.require_same_order)
-    launch_ranks(settings.cluster, "recipes.run_grpo", arguments)
+    launch_ranks(settings.cluster, "recipes.run_grpo", arguments, stop.hand_over)
     with entered(
         checked_input(COMMAND), settings, folder, prompts.require_same_order, stop, is_main=is_first_rank()
     ) as start:

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             require_same_architecture(Path(settings.model.restore_from), settings.model)
         order = DemonstrationOrder.of(settings, train)
         look(settings, folder, order.require_same)
-    launch_ranks(settings.cluster, "recipes.run_sft", arguments)
+    launch_ranks(settings.cluster, "recipes.run_sft", arguments, stop.hand_over)
     with entered(checked_input(COMMAND), settings, folder, order.require_same, stop, is_main=is_first_rank()) as start:
         if start is not None:
             start_frameworks(settings, "recipes.run_sft", arguments)

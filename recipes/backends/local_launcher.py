@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     processes, module, *words = sys.argv[1:] if arguments is None else arguments
     asked = threading.Event()
     signal.signal(signal.SIGUSR1, lambda *_: asked.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})  # a signal that came before is waiting
     threading.Thread(target=_hand_on, args=(asked,), name="stop signal", daemon=True).start()
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args, run
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if status != 2:  # wrong input, already explained by the rank
             print(error, file=sys.stderr)
         sys.exit(status)
+    finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it must not end a process that is about to end well
 
 
 def _hand_on(asked: threading.Event) -> None:

@@ -6,7 +6,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from recipes.settings.schema import ClusterSettings, Settings
@@ -51,11 +51,16 @@ def is_launched(cluster: ClusterSettings) -> bool:
     return "WORLD_SIZE" in os.environ or _is_slurm_rank(cluster.nodes * cluster.devices_per_node)
 
 
-def launch_ranks(cluster: ClusterSettings, module: str, arguments: Sequence[str]) -> None:
+def launch_ranks(
+    cluster: ClusterSettings,
+    module: str,
+    arguments: Sequence[str],
+    hand_over: Callable[[], None] = lambda: None,
+) -> None:
     """Return in every process of the run; writes nothing.
 
     With more than one process on one machine and no launcher in sight (``torchrun`` or ``srun``), the command runs
-    itself again under ``torch.distributed.run`` and does not return.
+    itself again under ``torch.distributed.run`` and does not return; ``hand_over`` is called before.
 
     Raises:
         SystemExit: several nodes without a launcher, or another number of ``srun`` tasks than the settings describe.
@@ -76,6 +81,7 @@ def launch_ranks(cluster: ClusterSettings, module: str, arguments: Sequence[str]
     os.environ[_LAUNCHED] = str(os.getpid())
     os.environ.setdefault("OMP_NUM_THREADS", str(max(cluster.threads_per_process, 1)))
     sys.stdout.flush()
+    hand_over()
     launcher = ["-m", "recipes.backends.local_launcher", str(wanted)]
     os.execv(sys.executable, [sys.executable, *launcher, module, *arguments])
 
@@ -95,3 +101,5 @@ def _die_with_launcher() -> None:
     """Ask the kernel to kill this rank with its launcher, which SIGKILL gives no time to do so (Linux)."""
     if _LAUNCHED in os.environ and sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != int(os.environ[_LAUNCHED]):  # it was killed before
+            os.kill(os.getpid(), signal.SIGKILL)

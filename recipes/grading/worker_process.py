@@ -161,6 +161,9 @@ def main(arguments: list[str]) -> int:
     reference, timeout_seconds, memory_bytes, control_fd, *worker_fds = arguments
     for number in (signal.SIGALRM, signal.SIGCHLD, signal.SIGTERM):  # a trainer may hand down "ignore"
         signal.signal(number, signal.SIG_DFL)
+    signal.signal(
+        signal.SIGUSR1, signal.SIG_IGN
+    )  # a scheduler may send it to every process of a job; it is the trainer's
     control = Connection(int(control_fd))
     try:
         function = load(reference)

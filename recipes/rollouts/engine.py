@@ -28,7 +28,8 @@ class RolloutEngine(Protocol):
             max_new_tokens: length budget of a response; the end token counts.
             temperature: 0 is greedy decoding, else tokens are drawn from ``softmax(logits / temperature)``.
             top_p: nucleus mass after the temperature, in (0, 1]; 1 keeps the whole vocabulary.
-            seed: same seed, same prompts, same weights: same generations.
+            seed: same seed, same prompts, same weights: same generations. The replicas of a run give the same seed; an
+                engine that hashes it with the prompt draws the same at any number of replicas.
             finished: told the index of a prompt and its generation as soon as that is complete, on every process that
                 gets the generations.
         """

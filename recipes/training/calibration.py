@@ -61,7 +61,7 @@ class Calibration:
         total = len(mine) * sampling.rollouts_per_prompt
         sums = {f"{place:06d}.{name}": 0.0 for place in range(len(chosen)) for name in PromptEntropy.__slots__}
         if mine:
-            seed = sampling_seed(self.seed, "calibration", f"{temperature:g}", self.ranks.replica)
+            seed = sampling_seed(self.seed, "calibration", f"{temperature:g}")
             sampled = self.sampler.sample(
                 [chosen[place] for place in mine],
                 sampling,

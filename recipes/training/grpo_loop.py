@@ -78,7 +78,8 @@ class GrpoLoop:
     metrics_log: MetricsLog
     logger: MetricLogger
     step_done: Callable[[int], bool] = goes_on
-    """Told the updates done after every step, on every process; true, on all of them: save and end."""
+    """Told the updates done before the first step, after every step and save, on every process; true, on all of them:
+    save and end."""
 
     def fit(self, first_step: int) -> StageEnd:
         """Train from ``first_step`` (0, or the step of the checkpoint that was loaded) to the end of the stage."""
@@ -94,7 +95,8 @@ class GrpoLoop:
             disable=not self.ranks.is_main,
             dynamic_ncols=True,
         ) as bar:
-            done, stopped_by = first_step, self.stopped_by(first_step)
+            done = first_step
+            stopped_by = self.stopped_by(done) or ("signal" if self.step_done(done) else None)
             while stopped_by is None:
                 self.step(done, bar)
                 done += 1
@@ -102,6 +104,8 @@ class GrpoLoop:
                 stopped_by = self.stopped_by(done) or ("signal" if asked else None)
                 if stopped_by is not None or done % self.save_every_steps == 0:
                     self.save(done)
+                    if stopped_by is None and self.step_done(done):  # asked during the save
+                        stopped_by = "signal"
         if self.ranks.is_main and stopped_by != "signal":
             self.ledger.write_totals()
         return StageEnd(stopped_by, done)
@@ -157,9 +161,7 @@ class GrpoLoop:
             temperature=self.settings.sampling_temperature,
             top_p=self.settings.top_p,
         )
-        return self.sampler.sample(
-            prompts, sampling, sampling_seed(self.seed, self.stage, step, self.ranks.replica), complete
-        )
+        return self.sampler.sample(prompts, sampling, sampling_seed(self.seed, self.stage, step), complete)
 
     def with_reference(self, batch: PolicyBatch) -> PolicyBatch:
         """Log-probs of the reference model, only where there is a KL term."""

@@ -75,14 +75,21 @@ def require_same_parent(folder: RunFolder, parent: Parent | None, start: Checkpo
     starts = folder.starts()
     if start is None or not starts:
         return
-    then, now = starts[0].parent, asdict(parent) if parent else None
-    if (then or {}).get("manifest_sha256") != (now or {}).get("manifest_sha256"):
+    # The checkpoint comes from the newest start that had none to go on from.
+    first = next((found for found in reversed(starts) if found.step_first == 0), starts[0])
+    then, now = first.parent, asdict(parent) if parent else None
+    if _origin(then) != _origin(now):
         names = [found["checkpoint"] if found else "random weights" for found in (then, now)]
         raise ValueError(
             f"{folder.directory} was started from {names[0]} and has a checkpoint of step {start.step}; "
-            f"model.restore_from is now {names[1]}, whose manifest is another one. Bring the first weights back, or "
-            "train from the new ones in a new run.directory"
+            f"model.restore_from is now {names[1]}, which are other weights by their manifest. Bring the first weights "
+            "back, or train from the new ones in a new run.directory"
         )
+
+
+def _origin(parent: Mapping[str, Any] | None) -> str | None:
+    """What tells weights from others: their manifest, for weights without one their path; None for random ones."""
+    return (parent["manifest_sha256"] or parent["checkpoint"]) if parent else None
 
 
 def resume_problems(settings: Settings, run_directory: Path) -> list[SettingsProblem]:

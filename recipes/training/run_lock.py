@@ -17,6 +17,7 @@ import os
 import signal
 import socket
 import struct
+import sys
 import threading
 import time
 import uuid
@@ -34,6 +35,11 @@ WATCH_SECONDS = 15.0
 PATIENCE_SECONDS = 300.0
 """How long a rank waits for the main one: its machine may be busy with its start."""
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+_TAKEN = (errno.EACCES, errno.EAGAIN)
+_READS = 3
+"""Of a file that another node may be renewing."""
+_ELSEWHERE = -1
+"""Process that has a lock, where it has no number here: on another node, or in another container of this one."""
 _FLOCK = "hhqqi4x"
 """``struct flock`` of 64-bit Linux: type, whence, start, length, pid."""
 
@@ -81,13 +87,14 @@ class RunLock:
         self._directory = directory
         self._launch = launch or launch_id()
         self._watch_seconds = watch_seconds
+        self._mine = False
 
     def holder(self) -> Holder | None:
         """Who holds the lock now, None where it is free; takes nothing and writes nothing.
 
         A holder on another machine is watched for ``watch_seconds``.
         """
-        found = read_holder(self._directory)
+        found = self._named()
         pid = self._locked_by()
         if pid:
             return found if found is not None else replace(self._self(), pid=pid, launch="", token="")
@@ -114,9 +121,12 @@ class RunLock:
         self._directory.mkdir(parents=True, exist_ok=True)
         with self._lock.open("a") as file:
             kernel = self._take(file)
-            found = read_holder(self._directory)
+            self._mine = kernel
+            found = self._named()
             if found and not (kernel and found.machine == _machine()) and self._beats(found):
                 raise self._refusal(found)
+            for torn in self._directory.glob(f"{HOLDER_NAME}.*"):
+                torn.unlink(missing_ok=True)
             mine, ended = self._self(), threading.Event()
             self._write(mine)
             beating = threading.Thread(target=self._beat, args=(mine, ended), name="run lock", daemon=True)
@@ -126,30 +136,35 @@ class RunLock:
             finally:
                 ended.set()
                 beating.join()
-                holder = read_holder(self._directory)
+                self._mine = False
+                holder = self._named()
                 if holder is not None and holder.token == mine.token:
                     self._holder.unlink(missing_ok=True)
 
     def wait_for_main(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
         """Until the main process of this start holds the lock; called on every other process.
 
+        What another start still holds now, the main process may get a moment later: only a start that is at work for
+        longer than ``watch_seconds`` counts.
+
         Raises:
             RunRefused: another start holds it.
-        RunLocked: the patience is over.
+            RunLocked: the patience is over.
         """
-        deadline, foreign_since = time.monotonic() + patience_seconds, None
+        deadline, foreign_since = time.monotonic() + patience_seconds, time.monotonic()
         beats: set[tuple[str, int]] = set()
         while time.monotonic() < deadline:
-            found = read_holder(self._directory)
+            found = self._named()
             if found and found.launch == self._launch:
                 return
-            if found and self._locked_by() == found.pid:
-                raise RunRefused
-            if found and found.machine != _machine():
-                foreign_since = foreign_since or time.monotonic()
+            here = found is not None and found.machine == _machine()
+            if found is None or (here and not self._locked_by()):
+                foreign_since = time.monotonic()
+                beats.clear()
+            else:
                 beats.add((found.token, found.beat))
-                if len(beats) > 1 and time.monotonic() - foreign_since > self._watch_seconds:
-                    raise RunRefused
+            if (here or len(beats) > 1) and time.monotonic() - foreign_since > self._watch_seconds:
+                raise RunRefused
             time.sleep(0.05)
         raise RunLocked(f"{self._directory}: the main process of this start did not take the run directory's lock")
 
@@ -164,11 +179,17 @@ class RunLock:
         except OSError as error:
             if error.errno in _NO_LOCKS:
                 return False
-            raise self._refusal(read_holder(self._directory)) from error
+            if error.errno not in _TAKEN:
+                raise
+            raise self._refusal(self._named()) from error
         return True
 
     def _locked_by(self) -> int | None:
         """Process that has the record lock; 0 when it is free; None where that cannot be told."""
+        if self._mine:  # opening and closing the file would give the lock back
+            return os.getpid()
+        if sys.platform != "linux":  # ``struct flock`` differs
+            return None
         try:
             with self._lock.open("r") as file:
                 asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
@@ -177,13 +198,16 @@ class RunLock:
             return 0
         except OSError:
             return None
-        return 0 if kind == fcntl.F_UNLCK else pid
+        return 0 if kind == fcntl.F_UNLCK else pid or _ELSEWHERE
+
+    def _named(self) -> Holder | None:
+        return read_holder(self._directory)
 
     def _beats(self, found: Holder) -> bool:
         """Whether the holder file is renewed while this process looks at it."""
         deadline = time.monotonic() + self._watch_seconds
         while time.monotonic() < deadline:
-            now = read_holder(self._directory)
+            now = self._named()
             if now is None:
                 return False
             if (now.token, now.beat) != (found.token, found.beat):
@@ -194,7 +218,7 @@ class RunLock:
     def _beat(self, mine: Holder, ended: threading.Event) -> None:
         """Renew the holder file; end this process when another start has taken the directory."""
         while not ended.wait(BEAT_SECONDS):
-            found = read_holder(self._directory)
+            found = self._named()
             if found is not None and found.token != mine.token:
                 print(f"{self._directory}: taken over by {found}; this process ends before it writes", flush=True)
                 os.kill(os.getpid(), signal.SIGTERM)
@@ -226,10 +250,14 @@ class RunLock:
 
 def read_holder(directory: Path) -> Holder | None:
     """Who wrote its name last; None when nobody did, or the lock was given back."""
-    try:
-        return Holder(**json.loads((directory / HOLDER_NAME).read_text(encoding="utf-8")))
-    except (OSError, TypeError, json.JSONDecodeError):
-        return None
+    for _ in range(_READS):
+        try:
+            return Holder(**json.loads((directory / HOLDER_NAME).read_text(encoding="utf-8")))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, TypeError, ValueError):  # ESTALE: renewed by another node while it was read here
+            time.sleep(0.1)
+    return None
 
 
 def require_free(directory: Path) -> None:

@@ -90,4 +90,7 @@ def entered(
         if is_main:
             found.store.remove_leftovers()
             attempts = folder.begin(settings, found.step, found.parent)
-        yield StageStart(found.store, found.checkpoint, found.parent, attempts, stop)
+        try:
+            yield StageStart(found.store, found.checkpoint, found.parent, attempts, stop)
+        finally:
+            stop.ignore()

@@ -7,6 +7,7 @@ agree after each step, so that all of them end at the same one.
 from __future__ import annotations
 
 import json
+import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,23 @@ class StopSignal:
     received: bool = False
 
     def install(self) -> StopSignal:
-        """Catch the signal from now on, and again: a framework may have put a handler of its own there meanwhile."""
+        """Catch the signal from now on, and again: a framework may have put a handler of its own there meanwhile.
+
+        A launcher may have blocked it, so that a signal waits until somebody listens instead of ending the process.
+        """
         signal.signal(STOP_SIGNAL, self._remember)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {STOP_SIGNAL})
         return self
+
+    def hand_over(self) -> None:
+        """Before this process becomes another program: what came so far, and what comes until that listens, waits."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {STOP_SIGNAL})
+        if self.received:
+            os.kill(os.getpid(), STOP_SIGNAL)
+
+    def ignore(self) -> None:
+        """The stage is over; the signal must not end a process that is about to end well."""
+        signal.signal(STOP_SIGNAL, signal.SIG_IGN)
 
     def anywhere(self, ranks: Ranks) -> bool:
         """True when any process of the run was asked to stop; the same on all of them, called on all of them."""

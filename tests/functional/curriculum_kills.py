@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from recipes.checkpoints.manifest import file_sha256, manifest_problems
@@ -82,9 +83,9 @@ def main() -> int:
     report.reference_seconds = time.monotonic() - started
     print(f"undisturbed: {report.reference_seconds:.0f} s", flush=True)
     expected = results(folder / "undisturbed")
-    longest = max(read(folder / "undisturbed" / "curriculum.json")["seconds"].values())
-    # Half of the attempts must outlive the longest step's start, or a run never ends; few kills are spread over it all.
-    mean = max(report.reference_seconds / (arguments.kills + 1), 1.2 * longest)
+    steps = read(folder / "undisturbed" / "curriculum.json")["seconds"].values()
+    # Few kills are spread over the whole run; of many, half must come later than a step takes, or a run never ends.
+    mean = max(report.reference_seconds / (arguments.kills + 1), median(steps))
     dice = random.Random(report.seed)
     delays = [dice.uniform(0.0, 2 * mean) for _ in range(arguments.kills)]
     while delays:
@@ -208,7 +209,7 @@ def _newest(stage: Path) -> int:
 
 def leftovers(root: Path) -> list[Path]:
     """Temporary files of a run that is over."""
-    return [path for path in root.rglob(".*") if path.name != ".lock"]
+    return [path for path in root.rglob(".*") if path.name not in (".lock", ".metadata")]
 
 
 def describe(report: Mapping[str, Any]) -> str:

@@ -23,9 +23,9 @@ _TIMES = ("seconds", "_time", "tokens_per_second", "time_")
 def write_data(folder: Path) -> None:
     """So few and simple problems that SFT learns some of them by heart: an update without signal moves nothing."""
     tiny_tokenizer.save(folder / "tokenizer")
-    exact = {"slip_fraction": 0.0, "checked_fraction": 0.0}
-    math = tiny_math.demonstrations(1, "train", 16, (1,), ("add",), responses_per_problem=1, **exact)
-    code = tiny_code.demonstrations(1, "train", 16, (1,), responses_per_problem=1, **exact)
+    exact: dict[str, Any] = {"responses_per_problem": 1, "slip_fraction": 0.0, "checked_fraction": 0.0}
+    math = tiny_math.demonstrations(1, "train", 16, (1,), ("add",), **exact)
+    code = tiny_code.demonstrations(1, "train", 16, (1,), **exact)
     both = [demonstration_row(row) for row in (*math, *code)]
     write_jsonl(folder / "sft_train.jsonl", both)
     write_jsonl(folder / "sft_validation.jsonl", both[::4])

@@ -15,6 +15,7 @@ from megatron.core.pipeline_parallel.schedules import get_forward_backward_func
 from megatron.core.tensor_parallel import gather_from_tensor_model_parallel_region
 from nemo_aligner.utils import parallel_state
 
+from recipes.backends.aligner.drawing import draw, row_seeds, uniforms
 from recipes.records import Generation
 
 
@@ -44,7 +45,8 @@ class _Batch:
 class MegatronEngine:
     """``rollouts.engine.RolloutEngine`` on a NeMo ``MegatronGPTModel``.
 
-    Called with the same arguments on every rank of a model-parallel group; every rank gets the generations.
+    Called with the same arguments on every rank of a model-parallel group; every rank gets the generations. What a row
+    draws does not depend on the other rows (``drawing``).
     """
 
     def __init__(self, model, *, end_tokens: Sequence[int], pad_token: int, batch_size: int) -> None:
@@ -77,22 +79,20 @@ class MegatronEngine:
                 f"a prompt of {longest} tokens and a budget of {max_new_tokens} exceed the model's {limit} positions"
             )
         device = torch.cuda.current_device()
-        generator = torch.Generator(device=device).manual_seed(seed)
+        seeds = row_seeds(seed, prompts).to(device)
         # Prompts of like length share a batch: the shorter ones of a batch wait for nobody.
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         results: dict[int, Generation] = {}
         for start in range(0, len(order), self._batch_size):
             chunk = order[start : start + self._batch_size]
             generations = self._decode(
-                [prompts[i] for i in chunk], max_new_tokens, temperature, top_p, generator, device, chunk, finished
+                [prompts[i] for i in chunk], max_new_tokens, temperature, top_p, seeds[chunk], device, chunk, finished
             )
             results.update(zip(chunk, generations, strict=True))
         return [results[i] for i in range(len(prompts))]
 
     @torch.no_grad()
-    def _decode(
-        self, prompts, max_new_tokens, temperature, top_p, generator, device, indices, report
-    ) -> list[Generation]:
+    def _decode(self, prompts, max_new_tokens, temperature, top_p, seeds, device, indices, report) -> list[Generation]:
         started = time.monotonic()
         lengths = torch.tensor([len(p) for p in prompts], device=device)
         total = int(lengths.max()) + max_new_tokens
@@ -106,7 +106,7 @@ class MegatronEngine:
         while True:
             logits = self._next_logits(batch, position, total, new_cache)
             new_cache = False
-            sampled = self._sample(logits, temperature, top_p, generator, len(batch.rows), device)
+            sampled = self._sample(logits, temperature, top_p, uniforms(seeds[batch.rows], position))
             inside_prompt = position < batch.prompt_lengths
             column = torch.where(inside_prompt | batch.done, batch.tokens[:, position], sampled)
             batch.tokens[:, position] = column
@@ -151,14 +151,14 @@ class MegatronEngine:
             return None
         return gather_from_tensor_model_parallel_region(output[0]["logits"][:, -1].contiguous())
 
-    def _sample(self, logits, temperature, top_p, generator, rows, device) -> torch.Tensor:
+    def _sample(self, logits, temperature, top_p, uniform) -> torch.Tensor:
         """[R] token ids, equal on every rank of the model-parallel group."""
         if logits is not None:
             logits = logits.float()
             logits[:, self._model.tokenizer.vocab_size :] = -torch.inf  # padding rows of the embedding
-            sampled = draw(logits, temperature=temperature, top_p=top_p, generator=generator)
+            sampled = draw(logits, temperature=temperature, top_p=top_p, uniform=uniform)
         else:
-            sampled = torch.empty(rows, dtype=torch.long, device=device)
+            sampled = torch.empty_like(uniform, dtype=torch.long)
         if parallel_state.get_pipeline_model_parallel_world_size() > 1:
             source = parallel_state.get_pipeline_model_parallel_last_rank()
             torch.distributed.broadcast(sampled, source, parallel_state.get_pipeline_model_parallel_group())
@@ -172,26 +172,3 @@ class MegatronEngine:
         cache.max_batch_size = cache.current_batch_size = len(alive)
         for layer, memories in cache.key_value_memory_dict.items():
             cache.key_value_memory_dict[layer] = tuple(memory.index_select(1, alive) for memory in memories)
-
-
-def draw(logits: torch.Tensor, *, temperature: float, top_p: float, generator: torch.Generator) -> torch.Tensor:
-    """Sample one token a row from ``softmax(logits / temperature)`` cut to the nucleus of mass ``top_p``.
-
-    Args:
-        logits: [R, V] float32.
-        temperature: 0 is greedy.
-        top_p: the smallest set of most probable tokens whose mass reaches ``top_p`` stays; 1 keeps all.
-        generator: on the device of ``logits``.
-
-    Returns:
-        [R] int64.
-    """
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    probabilities = torch.softmax(logits / temperature, dim=-1)
-    if top_p < 1:
-        ordered, index = probabilities.sort(dim=-1, descending=True)
-        # A token stays while the mass before it is below top_p, so the first one always stays.
-        ordered[ordered.cumsum(-1) - ordered >= top_p] = 0
-        return index.gather(1, torch.multinomial(ordered, 1, generator=generator)).flatten()
-    return torch.multinomial(probabilities, 1, generator=generator).flatten()

@@ -121,7 +121,8 @@ class EpochTrainer(SupervisedTrainer):
         store: receives the checkpoints.
         order: what the position in the data is a position in, kept in the checkpoints.
         record: given one row of metrics for every update and every validation, on the main process.
-        step_done: told the updates done after every one, on every process; true, on all of them: save and end.
+        step_done: told the updates done at the start, after every one and every save, on every process; true, on all of
+            them: save and end.
         """
         loop = {
             "max_epochs": settings.sft.epochs,
@@ -161,6 +162,8 @@ class EpochTrainer(SupervisedTrainer):
 
     def fit(self) -> bool:
         """Train to the end; False when ``step_done`` asked to stop before, after a save."""
+        if self.step < self.max_steps and self._step_done(self.step):
+            return False
         try:
             super().fit()
         except _AskedToStop:
@@ -177,6 +180,7 @@ class EpochTrainer(SupervisedTrainer):
         asked = self._step_done(self.step)
         if self.at_epoch_end or asked or self.step % self._save_every_steps == 0:
             self._save()
+            asked = self._step_done(self.step) or asked
         if asked and self.step < self.max_steps:
             raise _AskedToStop
 
