@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # A real Slurm on one machine, for tests: munged, slurmctld and one slurmd for each virtual node; no systemd, cgroups or
 # database. For root or an ordinary user.
-#   local_slurm.bash start DIRECTORY [NODES]   within a second or two; then export SLURM_CONF=DIRECTORY/slurm.conf
-#   local_slurm.bash stop DIRECTORY            jobs, daemons, and what jobs have left running
+#   local_slurm.bash start DIRECTORY [NODES [PID]]   within a second or two; then export SLURM_CONF=DIRECTORY/slurm.conf
+#   local_slurm.bash stop DIRECTORY                  jobs, daemons, and what jobs have left running
+# With PID, the cluster stops and its directory goes when that process has ended, however it ended.
 # DIRECTORY: new or empty, at most 60 characters long (Unix sockets lie in it). Nodes are called n1, n2 ...; each claims
 # 64 CPUs and 8 GPUs, which are /dev/null.
 set -euo pipefail
@@ -14,8 +15,8 @@ die() {
   exit 1
 }
 
-(($# >= 2)) || die "usage: start DIRECTORY [NODES] | stop DIRECTORY"
-COMMAND=$1 DIR=$(readlink -m "$2") NODES=${3:-2}
+(($# >= 2)) || die "usage: start DIRECTORY [NODES [PID]] | stop DIRECTORY"
+COMMAND=$1 DIR=$(readlink -m "$2") NODES=${3:-2} OWNER=${4:-}
 export SLURM_CONF=$DIR/slurm.conf
 
 # alive NAME: that daemon runs, is no zombie, and is ours (its command line names the directory)
@@ -126,6 +127,18 @@ start() {
     spawn "slurmd-$name" slurmd -D -f "$SLURM_CONF" -N "$name"
   done
   wait_for_nodes
+  if [ -n "$OWNER" ]; then
+    setsid "${BASH_SOURCE[0]}" stop-after "$DIR" "$NODES" "$OWNER" </dev/null &>/dev/null &
+  fi
+}
+
+stop_after_owner() {
+  while kill -0 "$OWNER" 2>/dev/null; do
+    sleep 1
+    if [ ! -d "$DIR/pid" ]; then exit; fi # stopped and removed
+  done
+  stop
+  rm -rf "$DIR"
 }
 
 stop_unless_started() {
@@ -178,5 +191,6 @@ living() {
 case $COMMAND in
   start) start ;;
   stop) [ ! -d "$DIR/pid" ] || stop ;;
+  stop-after) stop_after_owner ;; # started by start
   *) die "$COMMAND: start or stop" ;;
 esac

@@ -1,0 +1,51 @@
+"""``launcher/curriculum.sh`` on a real Slurm: the whole chain, a stage that fails in the middle, and going on."""
+
+from __future__ import annotations
+
+import json
+
+from recipes.checkpoints.manifest import manifest_problems, read_manifest
+from tests.slurm.chain import Chain
+from tests.slurm.small_data import STAGES
+
+
+def test_a_broken_stage_cancels_the_rest_and_the_same_command_goes_on(chain: Chain) -> None:
+    chain.broken.write_text("math3")
+    said = chain.submit()
+    assert "# demo-sft: done\n# demo-sft-evaluation: done\n" in said
+    twice = chain.call()
+    assert twice.returncode == 2, "a second call while the jobs of the first are in the queue"
+    assert "jobs of an earlier call are still at work" in twice.stderr
+    chain.wait()
+    states = chain.states()
+    passed = {f"demo-{stage}{what}" for stage in ("math1", "math2") for what in ("", "-evaluation")}
+    assert {name for name, state in states.items() if state == "COMPLETED"} == passed, chain.logs()
+    assert [name for name, state in states.items() if state == "FAILED"] == ["demo-math3"]
+    assert {state for name, state in states.items() if name not in passed | {"demo-math3"}} == {"CANCELLED"}
+    assert chain.slurm.job(chain.jobs()["demo-math3"]).exit_code == "9:0"
+
+    chain.broken.unlink()
+    said = chain.submit()
+    for stage in ("sft", "math1", "math2"):
+        assert f"# demo-{stage}: done\n" in said
+    chain.wait()
+    again = chain.states()
+    assert set(again.values()) == {"COMPLETED"}, chain.logs()
+    assert set(again) == set(states) - passed
+
+    parents = []
+    for stage in STAGES:
+        assert manifest_problems(chain.root / stage / "model.nemo") == []
+        manifest = read_manifest(chain.root / stage / "manifest.json")
+        parents.append(manifest.parent and manifest.parent.stage)
+        assert {"tiny_math", "tiny_code"} <= json.loads(
+            (chain.root / stage / "evaluation/scores.json").read_text()
+        ).keys()
+    assert parents == [None, *STAGES[:-1]]
+    assert (chain.root / "final" / "hf" / "model.safetensors").is_file()
+    summary = json.loads((chain.root / "summary.json").read_text())
+    assert [stage["name"] for stage in summary["stages"]] == list(STAGES)
+    assert (chain.root / "report.html").is_file()
+
+    said = chain.submit()
+    assert said.count(": done\n") == 2 * len(STAGES) + 2, "nothing is left to submit"
