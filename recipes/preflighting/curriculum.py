@@ -12,7 +12,6 @@ from recipes.curriculum.steps import final_hf, generates_data, plan_steps
 from recipes.preflighting import checkpoints, machine
 from recipes.preflighting.command import Preflight
 from recipes.preflighting.findings import Findings
-from recipes.settings.compose import SettingsCommand, compose
 from recipes.settings.curriculum import StageCommand
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.schema import Settings
@@ -39,18 +38,14 @@ def curriculum(
         training = replace(stage.settings, model=replace(stage.settings.model, restore_from=checkpoint))
         _take(findings, preflight.command(training, stage.command), f"stage {stage.name}")
         checkpoint = str(folder / "model.nemo")
-        evaluation: SettingsCommand = "evaluate"
-        evaluated = compose(evaluation, [*stage.overrides, f'evaluation.checkpoint="{checkpoint}"', ENGINE])
-        _take(findings, preflight.command(evaluated, evaluation), f"evaluation of {stage.name}")
+        evaluation = replace(stage.settings.evaluation, checkpoint=checkpoint, engine="megatron")
+        evaluated = replace(stage.settings, evaluation=evaluation)
+        _take(findings, preflight.command(evaluated, "evaluate"), f"evaluation of {stage.name}")
     findings.add(machine.writable("run.directory", str(final_hf(root))))
     todo = [stage for stage in stages if not checkpoints.is_finished(str(root / stage.name))]
     needs = {str(root / stage.name): machine.stage_bytes(stage.settings, stage.command) for stage in todo}
     findings.add(machine.disk("run.directory", needs))
     return findings
-
-
-ENGINE = "evaluation.engine=megatron"
-"""Of the evaluations of a curriculum (``curriculum.steps``)."""
 
 
 def _progress(settings: Settings, stages: Sequence[StageCommand], words: Sequence[str]) -> Findings:

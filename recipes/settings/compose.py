@@ -24,7 +24,7 @@ from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.fields import fields_of
 from recipes.settings.help_page import help_page
 from recipes.settings.overrides import group_options, sort_overrides
-from recipes.settings.plan import launch_problems, plan
+from recipes.settings.plan import launch_problems, plan, stage_lines
 from recipes.settings.schema import ExportSettings, Settings
 from recipes.settings.stage_words import split_words
 from recipes.settings.typed import CONF, build, typed_values
@@ -101,15 +101,21 @@ def settings_from_command_line(
             problems += missing
         if problems:
             raise SettingsError(problems)
+        stages = _stage_lines(overrides) if dry_run and command == "curriculum" else []
     except SettingsError as error:
         if _first_rank():
             print(f"python -m {COMMANDS[command].module}: {error}\n(--help explains the keys)", file=sys.stderr)
         raise SystemExit(2) from None
     if dry_run:
-        _print_and_exit(
-            to_yaml(settings) + "\n".join(f"# {line}".rstrip() for line in plan(settings, command, missing))
-        )
+        lines = [*plan(settings, command, missing), *stages]
+        _print_and_exit(to_yaml(settings) + "\n".join(f"# {line}".rstrip() for line in lines))
     return settings
+
+
+def _stage_lines(overrides: Sequence[str]) -> list[str]:
+    from recipes.settings.curriculum import stage_commands  # composes the stages with this module
+
+    return stage_lines((stage.name, stage.command, stage.settings) for stage in stage_commands(overrides))
 
 
 def to_yaml(settings: Settings | ExportSettings) -> str:

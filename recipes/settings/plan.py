@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from recipes.settings.benchmarks import benchmarks
@@ -25,6 +25,30 @@ def plan(settings: Settings | ExportSettings, command: str, missing: Sequence[Se
         rows += _PARTS[command](settings)
     rows += [("missing", f"{problem.key}: {problem.found}; {problem.fix}") for problem in missing]
     return [f"{name:<10}{text}" for name, text in rows]
+
+
+def stage_lines(stages: Iterable[tuple[str, str, Settings]]) -> list[str]:
+    """What tells a curriculum's stages apart, a line each.
+
+    Args:
+        stages: name, command (``sft`` or ``grpo``) and settings of each stage, in order.
+    """
+    return [f"{name:<10}{_in_short(settings, command)}" for name, command, settings in stages]
+
+
+def _in_short(settings: Settings, command: str) -> str:
+    rate = _optimizer(settings).removeprefix("AdamW, ")
+    if command == "sft":
+        sft = settings.sft
+        length = f"{sft.max_steps:,} steps" if sft.max_steps != -1 else f"{sft.epochs} epochs"
+        return f"{length}, {sft.global_batch_size} a step, {sft.max_sequence_length:,} tokens, {rate}"
+    grpo = settings.grpo
+    overlong = "on" if grpo.overlong_filtering else "off"
+    return (
+        f"{grpo.max_steps:,} steps, {grpo.prompts_per_step} x {grpo.rollouts_per_prompt}, "
+        f"{grpo.max_response_length:,} tokens, temperature {grpo.temperature}, {rate}, overlong filtering {overlong}, "
+        f"{_rules(settings)}"
+    )
 
 
 def launch_problems(
@@ -60,7 +84,7 @@ Rows = Iterator[tuple[str, str]]
 
 def _common(settings: Settings) -> Rows:
     model, cluster = settings.model, settings.cluster
-    weights = model.restore_from or "random weights"
+    weights = model.restore_from or settings.curriculum.initial_model or "random weights"
     yield "model", f"{model.name}, {parameters(model):,} parameters, from {weights}"
     tensor, pipeline = model.tensor_model_parallel_size, model.pipeline_model_parallel_size
     processes = f"{cluster.nodes} x {cluster.devices_per_node} {cluster.accelerator} processes"
@@ -88,7 +112,9 @@ def _sft(settings: Settings) -> Rows:
     yield "steps", steps
     cut = f"{copies} data-parallel x {micro_batches} micro-batches x {sft.micro_batch_size}"
     yield "batch", f"{sft.global_batch_size} demonstrations = {cut}"
-    yield "tokens", f"at most {sft.global_batch_size * sft.max_sequence_length:,} a step"
+    yield "update", _optimizer(settings)
+    length = f"of {sft.max_sequence_length:,} tokens each at most"
+    yield "tokens", f"at most {sft.global_batch_size * sft.max_sequence_length:,} a step, {length}"
     yield "writes", f"{settings.run.directory}, {_saves(settings)}"
 
 
@@ -97,15 +123,59 @@ def _grpo(settings: Settings) -> Rows:
     rollouts = grpo.prompts_per_step * grpo.rollouts_per_prompt
     copies = data_parallel_size(settings)
     sampled = rollouts * grpo.max_response_length
-    yield "stage", f"{settings.stage.name}, {settings.data.train}"
-    yield "steps", f"{grpo.max_steps:,} steps, {grpo.max_steps * grpo.prompts_per_step:,} prompts in all"
+    yield "stage", f"{settings.stage.name}, {settings.data.train}, {_rules(settings)}"
+    yield (
+        "steps",
+        f"{grpo.max_steps:,} steps, {grpo.max_steps * grpo.prompts_per_step:,} prompts in all{_ends(settings)}",
+    )
     yield "rollouts", f"{grpo.prompts_per_step} prompts x {grpo.rollouts_per_prompt} = {rollouts:,} a step, one update"
+    overlong = "on" if grpo.overlong_filtering else "off"
+    budget = f"at most {grpo.max_response_length:,} tokens each"
+    yield "sampling", f"temperature {grpo.temperature}, top-p {grpo.top_p:g}, {budget}; overlong filtering {overlong}"
+    yield (
+        "update",
+        f"{_optimizer(settings)}; tokens normalised by {grpo.token_normalization}, KL {grpo.kl_coefficient:g}",
+    )
     micro_batches = rollouts // copies // grpo.micro_batch_size
     cut = f"{copies} data-parallel x {micro_batches} micro-batches x {grpo.micro_batch_size}"
     yield "batch", f"{rollouts:,} rollouts = {cut}"
     prompts = rollouts * settings.data.max_prompt_length
     yield "tokens", f"at most {sampled:,} sampled a step, {sampled + prompts:,} trained with their prompts"
     yield "writes", f"{settings.run.directory}, {_saves(settings)}"
+
+
+def _rules(settings: Settings) -> str:
+    """Which problems of the file take part."""
+    prompts = settings.prompts
+    bounds = [
+        ("solve rate", prompts.min_solve_rate, prompts.max_solve_rate),
+        ("response tokens", prompts.min_response_tokens, prompts.max_response_tokens),
+        ("difficulty", None, prompts.max_difficulty),
+    ]
+    rules = []
+    for name, low, high in bounds:
+        if low is not None and high is not None:
+            rules.append(f"{name} {low:g} to {high:g}")
+        elif low is not None or high is not None:
+            rules.append(f"{name} at least {low:g}" if high is None else f"{name} at most {high:g}")
+    chosen = f"problems with {', '.join(rules)}" if rules else "all problems"
+    return chosen + (", from the second epoch on without the solved ones" if prompts.drop_solved else "")
+
+
+def _ends(settings: Settings) -> str:
+    stopping = settings.stopping
+    if stopping.metric == "none":
+        return ""
+    return f", or fewer: when {stopping.metric} is flat for {stopping.patience_steps:,} steps"
+
+
+def _optimizer(settings: Settings) -> str:
+    optimizer = settings.optimizer
+    rate = f"{optimizer.learning_rate:g}"
+    if optimizer.schedule != "constant":
+        rate += f" to {optimizer.min_learning_rate:g}"
+    warmup = f", {optimizer.warmup_steps:,} warm-up steps" if optimizer.warmup_steps else ""
+    return f"AdamW, learning rate {rate} {optimizer.schedule}{warmup}"
 
 
 def _calibrate(settings: Settings) -> Rows:
