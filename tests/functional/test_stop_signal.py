@@ -17,7 +17,7 @@ from recipes.checkpoints.manifest import read_manifest
 from recipes.data import tiny_math, tiny_tokenizer
 from recipes.data.jsonl import demonstration_row, write_jsonl
 
-STEPS = 60
+STEPS = 40
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +49,24 @@ def attempts(directory: Path) -> Iterator[dict]:
     return (json.loads(path.read_text()) for path in sorted((directory / "attempts").glob("[0-9]*.json")))
 
 
+def listens(pid: int) -> bool:
+    """Whether a process catches the signal; before that it would end it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (signal.SIGUSR1 - 1) & 1)
+
+
 def test_saves_ends_and_goes_on(tmp_path: Path, words: list[str]) -> None:
     run = tmp_path / "run"
     process = start(words, run)
     wait_until(lambda: any(attempt["step_last"] >= 2 for attempt in attempts(run)), process)
-    before = sorted(path.name for path in run.rglob("*"))
     second = start(words, run)
     refused_after = time.monotonic()
     said, _ = second.communicate(timeout=120)
     assert second.returncode == 2, said
     assert "is being written by process" in said
     assert time.monotonic() - refused_after < 60  # importing and a busy machine; the refusal itself does not wait
-    assert {*before} <= {path.name for path in run.rglob("*")}
+    assert len(list(attempts(run))) == 1
     os.kill(process.pid, signal.SIGUSR1)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
@@ -71,6 +77,13 @@ def test_saves_ends_and_goes_on(tmp_path: Path, words: list[str]) -> None:
     assert (interrupted["signal"], 2 < saved < STEPS) == ("SIGUSR1", True)
     assert (run / "checkpoints" / f"step_{saved:08d}" / "checkpoint.json").is_file()
 
+    process = start(words, run)  # asked again while it still starts: there is nothing to save
+    wait_until(lambda: listens(process.pid), process)
+    os.kill(process.pid, signal.SIGUSR1)
+    said, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    assert json.loads((run / "interrupted.json").read_text())["step"] == saved
+
     process = start(words, run)
     said, _ = process.communicate(timeout=240)
     assert process.returncode == 0, said
@@ -78,9 +91,10 @@ def test_saves_ends_and_goes_on(tmp_path: Path, words: list[str]) -> None:
     manifest = read_manifest(run / "manifest.json")
     assert [(start["end"], start["step_first"], start["step_last"]) for start in manifest.attempts] == [
         ("interrupted", 0, saved),
+        ("interrupted", saved, saved),
         ("finished", saved, STEPS),
     ]
-    assert [start["data_parallel"] for start in manifest.attempts] == [2, 2]
+    assert [start["data_parallel"] for start in manifest.attempts] == [2, 2, 2]
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "train/loss" in row] == list(range(STEPS))
     assert not (run / ".lock.holder").exists()
