@@ -79,6 +79,17 @@ def parameters(model: ModelSettings) -> int:
     return model.num_layers * layer + embeddings + hidden
 
 
+def planned_steps(settings: Settings) -> int | None:
+    """Updates that a stage will do at most; None where SFT's file of demonstrations is absent or large."""
+    if settings.stage.kind == "grpo":
+        return settings.grpo.max_steps
+    sft, rows = settings.sft, _rows(Path(settings.data.train))
+    if rows is None:
+        return sft.max_steps if sft.max_steps != -1 else None
+    count = rows // sft.global_batch_size * sft.epochs
+    return min(count, sft.max_steps) if sft.max_steps != -1 else count
+
+
 Rows = Iterator[tuple[str, str]]
 
 
@@ -101,14 +112,11 @@ def _sft(settings: Settings) -> Rows:
     copies = data_parallel_size(settings)
     micro_batches = sft.global_batch_size // copies // sft.micro_batch_size
     yield "stage", f"{settings.stage.name}, {settings.data.train}"
-    steps = f"{sft.epochs} epochs"
-    rows = _rows(Path(settings.data.train))
+    steps, rows, count = f"{sft.epochs} epochs", _rows(Path(settings.data.train)), planned_steps(settings)
     if rows is not None:
-        count = rows // sft.global_batch_size * sft.epochs
-        count = min(count, sft.max_steps) if sft.max_steps != -1 else count
         steps += f" x {rows:,} demonstrations / {sft.global_batch_size} = {count:,} steps"
-    elif sft.max_steps != -1:
-        steps += f", at most {sft.max_steps:,} steps"
+    elif count is not None:
+        steps += f", at most {count:,} steps"
     yield "steps", steps
     cut = f"{copies} data-parallel x {micro_batches} micro-batches x {sft.micro_batch_size}"
     yield "batch", f"{sft.global_batch_size} demonstrations = {cut}"
