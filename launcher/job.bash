@@ -120,7 +120,7 @@ _run_in_allocation() {
 # Where the ranks meet. A node's name that nobody resolves (virtual nodes) is replaced by its address.
 _rendezvous() {
   local head
-  head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+  head=$(scontrol show hostnames "$SLURM_JOB_NODELIST") head=${head%%$'\n'*}
   getent ahostsv4 "$head" >/dev/null ||
     head=$(scontrol show node "$head" --oneliner | sed -n 's/.*NodeAddr=\([^ ]*\).*/\1/p')
   export MASTER_ADDR=$head MASTER_PORT=${MASTER_PORT:-$((15000 + SLURM_JOB_ID % 10000))}
@@ -190,17 +190,28 @@ _run_step() {
   _finish "$status"
 }
 
-_on_usr1() {
+_on_usr1() { # a plain return would end the script: in a trap it stands for the status of what was interrupted
   interrupted=1
-  if [ -n "$STOPPING" ]; then return; fi
+  if [ -n "$STOPPING" ]; then return 0; fi
   if [ -z "$TRAINS" ]; then
     say "USR1, the time limit is near: this command saves nothing in between, it goes on until it is ended"
     STOPPING=said
-    return
+    return 0
   fi
   say "USR1, the time limit is near: asking the ranks to save and to end"
-  while kill -USR1 "$STEP" 2>/dev/null; do sleep "$REPEAT_SECONDS"; done &
+  _repeat_usr1 &
   STOPPING=$!
+}
+
+# Ended by TERM, with its sleep: that would keep the log's pipe open.
+_repeat_usr1() {
+  local pause
+  trap 'kill "$pause" 2>/dev/null; exit' TERM
+  while kill -USR1 "$STEP" 2>/dev/null; do
+    sleep "$REPEAT_SECONDS" &
+    pause=$!
+    wait "$pause"
+  done
 }
 
 # Status 0 with RUN/interrupted.json and no manifest: saved, the same command goes on.

@@ -7,7 +7,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import ROOT
@@ -36,7 +36,6 @@ class Slurm:
     """A running cluster; its commands find it by their environment."""
 
     environment: Mapping[str, str]
-    _submitted: list[str] = field(default_factory=list)
 
     def run(self, *command: str | Path, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
         """A command with the cluster in reach."""

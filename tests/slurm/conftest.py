@@ -32,7 +32,7 @@ def slurm() -> Iterator[Slurm]:
         pytest.skip(f"Slurm is not installed, {reason}")
     state = Path(tempfile.mkdtemp(prefix="slurm."))
     environment = {**clean_environment(), "SLURM_CONF": str(state / "slurm.conf"), "PYTHON": sys.executable}
-    start = [LOCAL_SLURM, "start", state, "3", str(os.getpid())]
+    start = [str(LOCAL_SLURM), "start", str(state), "3", str(os.getpid())]
     subprocess.run(start, check=True, env=environment, timeout=120)
     try:
         yield Slurm(environment)
@@ -52,7 +52,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def chain(slurm: Slurm, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """A curriculum of all stages whose first one is done: ``curriculum.sh --to sft``."""
-    chain = Chain(slurm, tmp_path_factory.mktemp("chain"), words(data, steps=1))
+    chain = Chain(slurm, tmp_path_factory.mktemp("chain"), [*words(data, steps=1), "cluster.devices_per_node=1"])
     chain.submit("--to", "sft")
     chain.wait()
     states = chain.states()

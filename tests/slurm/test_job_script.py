@@ -1,0 +1,116 @@
+"""The scripts of ``launcher/`` with programs that stand for Slurm's: words, flags, exit statuses, requeues."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.stand_ins import StandIns
+
+WORDS = (
+    "cluster=cpu",
+    """run.name='a "quoted" name'""",
+    "data.train=a b.jsonl",
+    "grpo.max_steps=2",
+    "run.seed=$HOME `x`",
+)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> StandIns:
+    stand_ins = StandIns(tmp_path)
+    stand_ins.install()
+    return stand_ins
+
+
+def test_one_rank_for_each_device_with_the_words_as_given(job: StandIns) -> None:
+    ended = job.run("stage_code2.sh", *WORDS)
+    assert ended.status == 0, ended.said
+    preflight, step = job.calls("srun")
+    assert {"--nodes=1", "--ntasks=1"} <= set(preflight)
+    assert {"--nodes=2", "--ntasks=4", "--ntasks-per-node=2", "--kill-on-bad-exit=1"} <= set(step)
+    expected = ["cluster=h100", "cluster.nodes=2", "cluster.devices_per_node=2", "stage=code2", *WORDS]
+    _, trained = job.calls("python")
+    assert trained == ["-u", "-m", "recipes.run_grpo", *expected]
+    assert not [word for word in step if word.startswith("--container")]
+    (log,) = (job.folder / "a run" / "logs").iterdir()
+    assert log.name == "slurm-41-0.log"
+
+
+def test_a_container_gets_one_list_of_mounts_and_the_jobs_variables(job: StandIns) -> None:
+    site = {"image": "/images/x.sqsh", "mounts": "/data:/data,/runs:/runs"}
+    job.run(
+        "sft.sh",
+        "cluster=cpu",
+        CONTAINER_IMAGE=site["image"],
+        MOUNTS=site["mounts"],
+        CONTAINER_ENV="MY_TOKEN",
+        NCCL_SOCKET_IFNAME="bond0",
+    )
+    root = str(Path(__file__).resolve().parents[2])
+    for call in job.calls("srun"):  # preflight looks at the container's files, so it runs there too
+        assert call.count(f"--container-image={site['image']}") == 1
+        assert [word for word in call if word.startswith("--container-mounts")] == [
+            f"--container-mounts={root}:{root},{site['mounts']}"
+        ]
+        assert f"--container-workdir={root}" in call
+        (names,) = (word for word in call if word.startswith("--container-env="))
+        assert {"MASTER_ADDR", "MASTER_PORT", "NCCL_SOCKET_IFNAME", "MY_TOKEN"} <= {*names.partition("=")[2].split(",")}
+
+
+def test_the_site_file_is_read_and_a_missing_one_is_named(job: StandIns) -> None:
+    site = job.folder / "my site.sh"
+    site.write_text("SRUN_FLAGS=(--mpi=pmix '--comment=a b')\n")
+    assert job.run("evaluate.sh", SITE_FILE=str(site)).status == 0
+    assert all({"--mpi=pmix", "--comment=a b"} <= set(call) for call in job.calls("srun"))
+    ended = job.run("evaluate.sh", SITE_FILE=f"{site}x")
+    assert ended.status == 2
+    assert f"SITE_FILE={site}x: no such file" in ended.said
+
+
+@pytest.mark.parametrize("status", [1, 2, 7, 137])
+def test_the_commands_exit_status_is_the_jobs(job: StandIns, status: int) -> None:
+    ended = job.run("stage_math1.sh", STATUS=str(status))
+    assert ended.status == status
+    assert f"error: exit status {status}" in ended.said
+
+
+def test_nothing_starts_after_a_preflight_with_problems(job: StandIns) -> None:
+    assert job.run("stage_math1.sh", PREFLIGHT_STATUS="2").status == 2
+    assert len(job.calls("srun")) == 1
+
+
+def test_more_nodes_than_the_allocation_has(job: StandIns) -> None:
+    ended = job.run("stage_math1.sh", WANTED_NODES="4")
+    assert ended.status == 2
+    assert "fix: sbatch --nodes=4 --ntasks-per-node=2" in ended.said
+
+
+def requeues(job: StandIns) -> list[list[str]]:
+    return [call for call in job.calls("scontrol") if call[0] == "requeue"]
+
+
+def test_usr1_saves_and_requeues(job: StandIns) -> None:
+    ended = job.run("stage_math1.sh", usr1=True, COMMAND_DOES="save", SLURM_RESTART_COUNT="2")
+    assert (ended.status, requeues(job)) == (0, [["requeue", "41"]]), ended.said
+    assert "restart 3 of at most 20" in ended.said
+    assert [log.name for log in (job.folder / "a run" / "logs").iterdir()] == ["slurm-41-2.log"]
+
+
+@pytest.mark.parametrize("limit", ["3", "0"])
+def test_at_the_limit_of_restarts_it_ends_with_75(job: StandIns, limit: str) -> None:
+    ended = job.run("stage_math1.sh", usr1=True, COMMAND_DOES="save", SLURM_RESTART_COUNT="3", MAX_RESTARTS=limit)
+    assert (ended.status, requeues(job)) == (75, []), ended.said
+    assert f"MAX_RESTARTS={limit}" in ended.said
+
+
+def test_a_step_that_fails_after_usr1_is_no_saved_one(job: StandIns) -> None:
+    ended = job.run("stage_math1.sh", usr1=True, COMMAND_DOES="save", STATUS="1")
+    assert (ended.status, requeues(job)) == (1, []), ended.said
+
+
+def test_an_evaluation_goes_on_after_usr1(job: StandIns) -> None:
+    ended = job.run("evaluate.sh", usr1=True, COMMAND_DOES="ignore")
+    assert (ended.status, requeues(job)) == (0, []), ended.said
+    assert "saves nothing in between" in ended.said
