@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.atomic_files import atomic_file
-from recipes.records import Group
+from recipes.records import Group, Verdict
 
 _NAME = re.compile(r"step_(\d{8})\.replica_(\d{3})\.jsonl")
 _COUNTS = ("rollouts", "correct", "truncated", "response_tokens")
@@ -90,6 +90,10 @@ class Ledger:
         """Every rollout of the steps ``first_step``..``last_step`` (inclusive), oldest step first."""
         for path in _files(self.directory, first_step, last_step):
             yield from _read(path)
+
+    def steps(self) -> list[int]:
+        """Steps whose rollouts are there, ascending."""
+        return sorted({_step_of(path) for path in _files(self.directory, 0, None)})
 
     def forget_from(self, step: int) -> None:
         """Remove the rollouts of ``step`` and later: a resumed run samples them again."""
@@ -175,6 +179,12 @@ def _has_counts(run: Path) -> bool:
     return ledger.totals.is_file() or any(_files(ledger.groups, 0, None))
 
 
+def _step_of(path: Path) -> int:
+    match = _NAME.fullmatch(path.name)
+    assert match is not None
+    return int(match[1])
+
+
 def _files(folder: Path, first_step: int, last_step: int | None) -> list[Path]:
     """The files of steps ``first_step``..``last_step``, oldest first; none where there is no folder."""
     found = []
@@ -237,6 +247,15 @@ def _rows(step: int, epoch: int, group: Group) -> Iterator[dict[str, Any]]:
             "verdict": verdict.verdict,
             "extracted": verdict.extracted,
             "answer": group.problem.answer,
+            **_of_program(verdict),
             "sample_seconds": round(rollout.seconds, 4),
             "grade_seconds": round(verdict.seconds, 4),
         }
+
+
+def _of_program(verdict: Verdict) -> dict[str, Any]:
+    """What tests say; nothing for a math answer."""
+    if verdict.total is None:
+        return {}
+    failure = None if verdict.first_failure is None else dict(verdict.first_failure)
+    return {"passed": verdict.passed, "total": verdict.total, "first_failure": failure}

@@ -40,8 +40,12 @@ class Module:
 
     @property
     def is_entry_point(self) -> bool:
-        """A command: a file with an ``if __name__ == "__main__"`` block, in ``recipes`` itself or in ``evaluation``."""
-        return len(self.path.parts) == 2 and any(
+        """A command: a file with an ``if __name__ == "__main__"`` block, in ``recipes`` itself or in ``evaluation``.
+
+        A room that is a command too (``python -m recipes.rollouts``) has it in a file ``__main__.py``.
+        """
+        place = len(self.path.parts) == 2 or self.path.name == "__main__.py"
+        return place and any(
             isinstance(node, ast.If) and "__main__" in ast.unparse(node.test) for node in self.tree.body
         )
 
