@@ -22,7 +22,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _TAKEN = (errno.EACCES, errno.EAGAIN)
 _READS = 3
 """Of a file that another node may be renewing."""
+_HELD: set[tuple[int, Path]] = set()
+"""Process and run directory: opening and closing a file gives back the record lock that the process has on it."""
 _ELSEWHERE = -1
 """Process that has a lock, where it has no number here: on another node, or in another container of this one."""
 _FLOCK = "hhqqi4x"
@@ -87,7 +89,6 @@ class RunLock:
         self._directory = directory
         self._launch = launch or launch_id()
         self._watch_seconds = watch_seconds
-        self._mine = False
 
     def holder(self) -> Holder | None:
         """Who holds the lock now, None where it is free; takes nothing and writes nothing.
@@ -119,9 +120,11 @@ class RunLock:
             RunLocked: somebody holds the lock.
         """
         self._directory.mkdir(parents=True, exist_ok=True)
-        with self._lock.open("a") as file:
+        with self._lock.open("a") as file, ExitStack() as stack:
             kernel = self._take(file)
-            self._mine = kernel
+            if kernel:
+                _HELD.add(self._key)
+                stack.callback(_HELD.discard, self._key)
             found = self._named()
             if found and not (kernel and found.machine == _machine()) and self._beats(found):
                 raise self._refusal(found)
@@ -136,7 +139,6 @@ class RunLock:
             finally:
                 ended.set()
                 beating.join()
-                self._mine = False
                 holder = self._named()
                 if holder is not None and holder.token == mine.token:
                     self._holder.unlink(missing_ok=True)
@@ -186,7 +188,7 @@ class RunLock:
 
     def _locked_by(self) -> int | None:
         """Process that has the record lock; 0 when it is free; None where that cannot be told."""
-        if self._mine:  # opening and closing the file would give the lock back
+        if self._key in _HELD:
             return os.getpid()
         if sys.platform != "linux":  # ``struct flock`` differs
             return None
@@ -199,6 +201,11 @@ class RunLock:
         except OSError:
             return None
         return 0 if kind == fcntl.F_UNLCK else pid or _ELSEWHERE
+
+    @property
+    def _key(self) -> tuple[int, Path]:
+        """A fork does not hold the lock."""
+        return os.getpid(), self._directory.resolve()
 
     def _named(self) -> Holder | None:
         return read_holder(self._directory)

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 KILLS = {"sft": 4, "grpo": 5}
 STEPS = {"sft": 60, "grpo": 8}
@@ -71,13 +72,18 @@ def _shared(folder: Path) -> list[str]:
 
 def _sft(folder: Path) -> list[str]:
     rows = folder / "data" / "demonstrations.jsonl"
-    keys = {"sft.epochs": 30, "sft.global_batch_size": 16, "sft.micro_batch_size": 16, "checkpoint.save_every_steps": 7}
+    keys: dict[str, Any] = {
+        "sft.epochs": 30,
+        "sft.global_batch_size": 16,
+        "sft.micro_batch_size": 16,
+        "checkpoint.save_every_steps": 7,
+    }
     keys |= {"optimizer.learning_rate": 3e-3, "data.train": rows, "data.validation": rows}
     return [f"{key}={value}" for key, value in keys.items()]
 
 
 def _grpo(folder: Path) -> list[str]:
-    keys = {
+    keys: dict[str, Any] = {
         "grpo.max_steps": STEPS["grpo"],
         "grpo.prompts_per_step": 8,
         "grpo.rollouts_per_prompt": 4,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,11 @@ class TokenRows(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> tuple[Sequence[int], Sequence[int]]:
         return self._rows[index]
+
+    def length(self, index: int) -> int:
+        """Tokens of prompt and response."""
+        prompt, response = self._rows[index]
+        return len(prompt) + len(response)
 
 
 def collate(
@@ -225,19 +231,29 @@ class ShuffledBatches(MegatronPretrainingRandomBatchSampler):
 
     NeMo's sampler shuffles within the part of the data that belongs to a replica, so its batches depend on the number
     of replicas, and a run that goes on with another one would see some demonstrations twice in an epoch and others
-    never. Here a replica takes its share of each global batch.
+    never. Here a replica takes whole micro-batches of each global batch. Their content is the same at any number of
+    replicas too: NeMo's loss is the mean of the micro-batches' means over tokens. Rows of like length share one.
     """
+
+    def __init__(self, lengths: Sequence[int], **options: Any) -> None:
+        """Args:
+        lengths: tokens of every row.
+        options: of NeMo's sampler.
+        """
+        super().__init__(**options)
+        self._lengths = lengths
 
     def __iter__(self) -> Iterator[list[int]]:
         """This replica's share of every global batch from ``consumed_samples`` to the end of the epoch."""
         whole = self.total_samples - self.total_samples % self.global_batch_size
         epoch, done = divmod(self.consumed_samples, whole)
         order = torch.randperm(self.total_samples, generator=torch.Generator().manual_seed(self.seed + epoch)).tolist()
-        share = self.global_batch_size // self.data_parallel_size
-        for start in range(done, whole, self.global_batch_size):
-            self.consumed_samples += self.global_batch_size
-            mine = start + self.data_parallel_rank * share
-            yield order[mine : mine + share]
+        size, micro = self.global_batch_size, self.micro_batch_size
+        for start in range(done, whole, size):
+            self.consumed_samples += size
+            rows = sorted(order[start : start + size], key=lambda row: -self._lengths[row])
+            micro_batches = [rows[at : at + micro] for at in range(0, size, micro)]
+            yield list(chain.from_iterable(micro_batches[self.data_parallel_rank :: self.data_parallel_size]))
 
 
 def training_loader(
@@ -249,6 +265,7 @@ def training_loader(
         consumed: demonstrations that earlier updates used; the loader goes on after them.
     """
     batches = ShuffledBatches(
+        [rows.length(index) for index in range(len(rows))],
         total_samples=len(rows),
         consumed_samples=consumed,
         micro_batch_size=settings.sft.micro_batch_size,
