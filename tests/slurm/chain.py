@@ -58,7 +58,8 @@ class Chain:
 
     def states(self) -> dict[str, str]:
         """Name -> state of the jobs of the newest call."""
-        return {name: self.slurm.job(number).state for name, number in self.jobs().items()}
+        now = self.slurm.jobs()
+        return {name: now[number].state for name, number in self.jobs().items()}
 
     def wait(self) -> None:
         """Until all jobs of the newest call have ended."""

@@ -28,7 +28,6 @@ class Job:
     exit_code: str
     """``7:0``: exit status and signal."""
     restarts: int
-    start: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +55,15 @@ class Slurm:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def jobs(self) -> dict[str, Job]:
+        """Id -> job, of all that were ever submitted; one call, since tests look often."""
+        lines = self.run("scontrol", "show", "job", "--oneliner").stdout.splitlines()
+        found = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines]
+        return {job["JobId"]: Job(job["JobState"], job["ExitCode"], int(job["Restarts"])) for job in found if job}
+
     def job(self, number: str) -> Job:
         """As it is now."""
-        shown = self.run("scontrol", "show", "job", number, "--oneliner").stdout
-        found = dict(re.findall(r"(\w+)=(\S*)", shown))
-        return Job(found["JobState"], found["ExitCode"], int(found["Restarts"]), found["StartTime"])
+        return self.jobs()[number]
 
     def ended(self, number: str, seconds: float = PATIENCE) -> Job:
         """Wait until the job has ended for good."""
@@ -72,7 +75,7 @@ class Slurm:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}\n{self.run('squeue').stdout}"
-            time.sleep(0.2)
+            time.sleep(0.5)
 
 
 def clean_environment() -> dict[str, str]:

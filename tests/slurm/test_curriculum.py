@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from recipes.checkpoints.manifest import manifest_problems, read_manifest
 from tests.slurm.chain import Chain
 from tests.slurm.small_data import STAGES
 
+PASSED = {f"demo-{stage}{what}" for stage in ("math1", "math2") for what in ("", "-evaluation")}
 
-def test_a_broken_stage_cancels_the_rest_and_the_same_command_goes_on(chain: Chain) -> None:
+
+@pytest.fixture(scope="module")
+def broken(chain: Chain) -> dict[str, str]:
+    """Name -> state of the jobs of a call whose math3 fails."""
     chain.broken.write_text("math3")
     said = chain.submit()
     assert "# demo-sft: done\n# demo-sft-evaluation: done\n" in said
@@ -18,29 +24,33 @@ def test_a_broken_stage_cancels_the_rest_and_the_same_command_goes_on(chain: Cha
     assert "jobs of an earlier call are still at work" in twice.stderr
     chain.wait()
     states = chain.states()
-    passed = {f"demo-{stage}{what}" for stage in ("math1", "math2") for what in ("", "-evaluation")}
-    assert {name for name, state in states.items() if state == "COMPLETED"} == passed, chain.logs()
-    assert [name for name, state in states.items() if state == "FAILED"] == ["demo-math3"]
-    assert {state for name, state in states.items() if name not in passed | {"demo-math3"}} == {"CANCELLED"}
     assert chain.slurm.job(chain.jobs()["demo-math3"]).exit_code == "9:0"
-
     chain.broken.unlink()
+    return states
+
+
+def test_a_stage_that_fails_cancels_what_comes_after_it(chain: Chain, broken: dict[str, str]) -> None:
+    assert {name for name, state in broken.items() if state == "COMPLETED"} == PASSED, chain.logs()
+    assert [name for name, state in broken.items() if state == "FAILED"] == ["demo-math3"]
+    assert {state for name, state in broken.items() if name not in PASSED | {"demo-math3"}} == {"CANCELLED"}
+
+
+def test_the_same_command_goes_on_to_the_end(chain: Chain, broken: dict[str, str]) -> None:
     said = chain.submit()
     for stage in ("sft", "math1", "math2"):
         assert f"# demo-{stage}: done\n" in said
     chain.wait()
-    again = chain.states()
-    assert set(again.values()) == {"COMPLETED"}, chain.logs()
-    assert set(again) == set(states) - passed
+    states = chain.states()
+    assert set(states.values()) == {"COMPLETED"}, chain.logs()
+    assert set(states) == set(broken) - PASSED
 
     parents = []
     for stage in STAGES:
         assert manifest_problems(chain.root / stage / "model.nemo") == []
         manifest = read_manifest(chain.root / stage / "manifest.json")
         parents.append(manifest.parent and manifest.parent.stage)
-        assert {"tiny_math", "tiny_code"} <= json.loads(
-            (chain.root / stage / "evaluation/scores.json").read_text()
-        ).keys()
+        scores = json.loads((chain.root / stage / "evaluation" / "scores.json").read_text())
+        assert {"tiny_math", "tiny_code"} <= scores.keys()
     assert parents == [None, *STAGES[:-1]]
     assert (chain.root / "final" / "hf" / "model.safetensors").is_file()
     summary = json.loads((chain.root / "summary.json").read_text())
