@@ -82,12 +82,14 @@ def test_the_plan_of_a_grpo_stage(capsys: pytest.CaptureFixture[str]) -> None:
     """2,048 rollouts = 128 prompts x 16; 67,108,864 tokens = 2,048 x 32,768; 32 copies = 16 x 8 devices / TP 4."""
     assert exit_code("grpo", "cluster=h100", "cluster.nodes=16", "stage=math4", PRETRAINED, "--dry-run") == 0
     plan = [line for line in capsys.readouterr().out.splitlines() if line.startswith("# ")]
-    assert plan[1:8] == [
+    assert plan[1:10] == [
         "# model     qwen2_5_math_7b, 7,615,616,512 parameters, from weights.nemo",
         "# ranks     128 = 16 x 8 gpu processes = tensor 4 x pipeline 1 x data 32",
-        "# stage     math4, data/math4.jsonl",
+        "# stage     math4, data/math4.jsonl, problems with solve rate at most 0.375",
         "# steps     1,000 steps, 128,000 prompts in all",
         "# rollouts  128 prompts x 16 = 2,048 a step, one update",
+        "# sampling  temperature 0.85, top-p 1, at most 32,768 tokens each; overlong filtering off",
+        "# update    AdamW, learning rate 1e-06 constant; tokens normalised by group, KL 0",
         "# batch     2,048 rollouts = 32 data-parallel x 64 micro-batches x 1",
         "# tokens    at most 67,108,864 sampled a step, 71,303,168 trained with their prompts",
     ]
