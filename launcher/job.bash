@@ -63,7 +63,7 @@ _run_here() {
   shift
   choose_python
   asked_for_text "$@" && exec "$PYTHON" -m "$(_module "$command")" "$@"
-  _preflight "$command" "$@"
+  _preflight "$command" --on-node "$@" # this machine is where it runs
   if [ "$command" = report ]; then set -- --report "$@"; fi
   exec "$PYTHON" -u -m "$MODULE" "$@"
 }
