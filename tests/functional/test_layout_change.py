@@ -19,7 +19,7 @@ from tests.functional.layout_change import CUT, LAYOUTS, STEPS
 TOLERANCE = 1e-3
 """Of the distance that the weights move after the change of layout. Single precision sums in another order differ by
 1e-7 of a gradient; Adam divides by the gradient's size, so a weight whose gradient is all rounding still moves. Found:
-1e-6 to 1e-5. Another order of the data or other rollouts: 1e-2 and more."""
+3e-7 to 2e-6. Another order of the data or other rollouts: 1e-2 and more."""
 
 Weights = dict[str, torch.Tensor]
 
@@ -67,8 +67,10 @@ def test_metrics(folder: Path, stage: str, layout: str) -> None:
     whole, other = (rows(folder / f"{stage}_{name}" / "metrics.jsonl") for name in ("dp2", layout))
     assert [row["step"] for row in other] == [row["step"] for row in whole]
     for expected, found in zip(whole, other, strict=True):
-        for key in {"train/loss", "val/loss", "reward", "truncated", "gradient_norm", "entropy"} & expected.keys():
-            assert found[key] == pytest.approx(expected[key], rel=1e-3), (expected["step"], key)
+        for key in {"train/loss", "reward", "truncated", "gradient_norm", "entropy"} & expected.keys():
+            assert found[key] == pytest.approx(expected[key], rel=1e-4), (expected["step"], key)
+        # The mean of the micro-batches' means, and a replica's held-out micro-batches hold other rows than two replicas'.
+        assert found.get("val/loss") == pytest.approx(expected.get("val/loss"), rel=1e-2)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
