@@ -98,6 +98,13 @@ def test_a_part_that_cannot_be(tmp_path: Path, planned: tuple, first: str, last:
         Selection(first, last).choose(steps, stages, Progress.open(tmp_path, WORDS))
 
 
+def test_a_plan_may_begin_at_a_stage_whose_parents_are_not_done(tmp_path: Path, planned: tuple) -> None:
+    _, stages, steps, _ = planned
+    progress = Progress.open(tmp_path, WORDS)
+    chosen = Selection("code2").choose(steps, stages, progress, require_done=False)
+    assert [step.name for step in chosen] == ["data", "initial", "code2", "code2/evaluation", "export"]
+
+
 def test_flags_stand_anywhere() -> None:
     flags, words = split_flags(["a=1", "--from", "math1", "--to=math4", "--report", "--help", "b=2"], "--report")
     assert (flags.first, flags.last, flags.report) == ("math1", "math4", True)
@@ -120,3 +127,29 @@ def test_the_command_prints_records_and_writes_only_when_told(
         curriculum_jobs.main([*words, "grpo.max_steps=3"])
     assert ended.value.code == 2
     assert "started with other words" in capsys.readouterr().err
+
+
+def test_a_plan_names_what_is_missing_and_stops_for_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "cluster=h100",
+        "curriculum=acereason_1_1",
+        f"run.directory={tmp_path / 'run'}",
+        f"data.directory={tmp_path}",
+    ]
+    words += ["curriculum.stages=[sft,math1]"]
+    curriculum_jobs.main([*words, "--plan"])
+    printed = capsys.readouterr()
+    sft = next(
+        shlex.split(record) for record in printed.out.splitlines() if record.startswith("job acereason_1_1-sft ")
+    )
+    assert 'model.restore_from="BASE.nemo"' in sft, "stands for the weights that nobody named"
+    assert "missing: curriculum.initial_model: BASE.nemo: nothing there" in printed.err
+    assert f"missing: data.train: {tmp_path / 'math1.jsonl'}: nothing there" in printed.err
+    assert list(tmp_path.iterdir()) == []
+    for given in ([], ["curriculum.initial_model=q.nemo"], ["--plan", "math1.grpo.top_p=7"]):
+        with pytest.raises(SystemExit) as ended:
+            curriculum_jobs.main([*words, *given])
+        assert ended.value.code == 2
+    assert "math1.grpo.top_p" in capsys.readouterr().err

@@ -184,6 +184,9 @@ def test_other_words_are_refused_by_name(tmp_path: Path) -> None:
 def test_words_that_change_no_result_may_change(tmp_path: Path) -> None:
     Progress.open(tmp_path, WORDS).save()
     Progress.open(tmp_path, [f"run.directory={tmp_path}", *WORDS[::-1], "cluster.devices_per_node=2", "cluster=cpu"])
+    Progress.open(tmp_path, [*WORDS, "math2.cluster.nodes=4", "sft.checkpoint.save_every_steps=5"])
+    with pytest.raises(ProgressError, match=r"there none of them, here math2\.grpo\.top_p=0\.9"):
+        Progress.open(tmp_path, [*WORDS, "math2.grpo.top_p=0.9"])
 
 
 def test_two_commands_in_one_folder(tmp_path: Path) -> None:
