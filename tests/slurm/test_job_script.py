@@ -28,7 +28,7 @@ def test_one_rank_for_each_device_with_the_words_as_given(job: StandIns) -> None
     ended = job.run("stage_code2.sh", *WORDS)
     assert ended.status == 0, ended.said
     preflight, step = job.calls("srun")
-    assert {"--nodes=1", "--ntasks=1"} <= set(preflight)
+    assert {"--nodes=1", "--ntasks=1", "SLURM_NTASKS_PER_NODE=2"} <= set(preflight)
     assert {"--nodes=2", "--ntasks=4", "--ntasks-per-node=2", "--kill-on-bad-exit=1"} <= set(step)
     expected = ["cluster=h100", "cluster.nodes=2", "cluster.devices_per_node=2", "stage=code2", *WORDS]
     _, trained = job.calls("python")
