@@ -69,8 +69,9 @@ def test_metrics(folder: Path, stage: str, layout: str) -> None:
     for expected, found in zip(whole, other, strict=True):
         for key in {"train/loss", "reward", "truncated", "gradient_norm", "entropy"} & expected.keys():
             assert found[key] == pytest.approx(expected[key], rel=1e-4), (expected["step"], key)
-        # The mean of the micro-batches' means, and a replica's held-out micro-batches hold other rows than two replicas'.
-        assert found.get("val/loss") == pytest.approx(expected.get("val/loss"), rel=1e-2)
+        if "val/loss" in expected:
+            # The mean of micro-batches' means; those of the held-out rows differ with the number of replicas.
+            assert found["val/loss"] == pytest.approx(expected["val/loss"], rel=1e-2)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
