@@ -7,7 +7,6 @@ agree after each step, so that all of them end at the same one.
 from __future__ import annotations
 
 import json
-import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +38,7 @@ class StopSignal:
         """Before this process becomes another program: what came so far, and what comes until that listens, waits."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {STOP_SIGNAL})
         if self.received:
-            os.kill(os.getpid(), STOP_SIGNAL)
+            signal.raise_signal(STOP_SIGNAL)  # to this thread, which blocks it; others may not
 
     def ignore(self) -> None:
         """The stage is over; the signal must not end a process that is about to end well."""

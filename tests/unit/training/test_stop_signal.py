@@ -43,7 +43,7 @@ def test_a_handler_of_a_framework_is_replaced() -> None:
 
 def test_a_blocked_signal_waits_for_the_listener() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {STOP_SIGNAL})
-    os.kill(os.getpid(), STOP_SIGNAL)
+    signal.raise_signal(STOP_SIGNAL)
     assert StopSignal().install().received
 
 
