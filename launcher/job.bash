@@ -155,10 +155,10 @@ _srun_flags() {
   )
 }
 
-# From here on the output goes to RUN/logs too, a file for each start.
+# From here on the output goes to RUN/slurm too, a file for each start (in RUN/logs NeMo would move it).
 _log_attempt() {
-  local log=$RUN_DIRECTORY/logs/slurm-$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}.log
-  mkdir -p "$RUN_DIRECTORY/logs"
+  local log=$RUN_DIRECTORY/slurm/$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}.log
+  mkdir -p "$RUN_DIRECTORY/slurm"
   exec 3>&1 4>&2 > >(exec tee -a "$log") 2>&1
   TEE=$!
 }

@@ -34,8 +34,8 @@ def test_one_rank_for_each_device_with_the_words_as_given(job: StandIns) -> None
     _, trained = job.calls("python")
     assert trained == ["-u", "-m", "recipes.run_grpo", *expected]
     assert not [word for word in step if word.startswith("--container")]
-    (log,) = (job.folder / "a run" / "logs").iterdir()
-    assert log.name == "slurm-41-0.log"
+    (log,) = (job.folder / "a run" / "slurm").iterdir()
+    assert log.name == "41-0.log"
 
 
 def test_a_container_gets_one_list_of_mounts_and_the_jobs_variables(job: StandIns) -> None:
@@ -95,7 +95,7 @@ def test_usr1_saves_and_requeues(job: StandIns) -> None:
     ended = job.run("stage_math1.sh", usr1=True, COMMAND_DOES="save", SLURM_RESTART_COUNT="2")
     assert (ended.status, requeues(job)) == (0, [["requeue", "41"]]), ended.said
     assert "restart 3 of at most 20" in ended.said
-    assert [log.name for log in (job.folder / "a run" / "logs").iterdir()] == ["slurm-41-2.log"]
+    assert [log.name for log in (job.folder / "a run" / "slurm").iterdir()] == ["41-2.log"]
 
 
 @pytest.mark.parametrize("limit", ["3", "0"])
