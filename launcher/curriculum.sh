@@ -36,7 +36,11 @@ if [ -n "${CONTAINER_IMAGE:-}" ]; then here=''; else here=${PYTHON:-}; fi
 here=$(PYTHON=${SUBMIT_PYTHON:-$here} && choose_python && printf '%s' "$PYTHON")
 
 # given KEY: whether one of the words sets it
-given() { printf '%s\n' "${WORDS[@]}" | grep -q "^$1="; }
+given() {
+  local word
+  for word in ${WORDS[@]+"${WORDS[@]}"}; do case $word in "$1"=*) return 0 ;; esac; done
+  return 1
+}
 
 if [ -z "$LOCAL" ] && ! { command -v sbatch && timeout 20 scontrol ping; } &>/dev/null; then
   if [ -n "$DRY_RUN" ] && given cluster; then
