@@ -20,7 +20,7 @@ COMMAND=$1 DIR=$(readlink -m "$2") NODES=${3:-2} OWNER=${4:-}
 export SLURM_CONF=$DIR/slurm.conf
 
 # alive NAME: that daemon runs, is no zombie, and is ours (its command line names the directory)
-alive() { [ -s "$DIR/pid/$1" ] && tr '\0' ' ' <"/proc/$(cat "$DIR/pid/$1")/cmdline" | grep -qF -- "$DIR"; } 2>/dev/null
+alive() { [ -s "$DIR/pid/$1" ] && grep -qaF -- "$DIR" "/proc/$(cat "$DIR/pid/$1")/cmdline"; } 2>/dev/null
 
 # spawn NAME COMMAND ...: a daemon in its foreground mode, detached
 spawn() {
