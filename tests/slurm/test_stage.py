@@ -115,8 +115,8 @@ def test_usr1_saves_requeues_and_ends_in_the_same_weights(stage: Stage, interrup
 def test_a_second_job_on_the_same_run_directory_is_refused(interrupted: Interrupted) -> None:
     assert (interrupted.second.state, interrupted.second.exit_code) == ("FAILED", "2:0")
     said = interrupted.second_log.read_text()
-    assert "is being written by" in said
-    assert f"scancel {interrupted.number}" in said
+    assert f"Slurm job {interrupted.number}" in said
+    assert f"end it (scancel {interrupted.number})" in said
 
 
 def test_a_failing_rank_is_a_failing_job_with_its_exit_status(stage: Stage) -> None:
