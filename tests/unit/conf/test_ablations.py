@@ -1,4 +1,4 @@
-"""ABLATIONS.md: every row composes, and differs from the main run in what it says and in nothing else."""
+"""launcher/ABLATIONS.md: every row composes, and differs from the main run in what it says and in nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recipes.settings.compose import flatten
 from recipes.settings.curriculum import StageCommand, stage_commands
 from tests.architecture.source import ROOT
 
-PAGE = (ROOT / "ABLATIONS.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "launcher" / "ABLATIONS.md").read_text(encoding="utf-8")
 ROWS = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in PAGE.splitlines() if "| `" in line]
 COMMAND = next(line for line in PAGE.splitlines() if line.startswith("bash launcher/curriculum.sh"))
 OWN = ("run.", "curriculum.", "data.", "model.tokenizer", "model.restore_from", "evaluation.output")
