@@ -16,9 +16,9 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal, TypeVar
@@ -66,6 +66,16 @@ class _Task:
     """How often the processes were lost while this task was in work."""
 
 
+@contextmanager
+def _blocked(number: signal.Signals) -> Iterator[None]:
+    """For this thread, and for good in processes that it starts meanwhile; for this thread it is late, not lost."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Processes:
     """The template process, seen from the pool: a control connection and one connection per worker."""
 
@@ -75,15 +85,16 @@ class _Processes:
         self.control, *self.workers = [our_end for our_end, _ in pairs]
         arguments = [factory, str(timeout_seconds), str(memory_bytes), *(str(end.fileno()) for end in theirs)]
         search_path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "recipes.grading.worker_process", *arguments],
-            stdin=subprocess.DEVNULL,
-            pass_fds=[end.fileno() for end in theirs],
-            start_new_session=True,  # Ctrl-C is the trainer's to handle
-            cwd="/",  # "-m" searches the working directory first; this one holds no modules
-            # A fixed hash seed: sympy's order of terms, and so a borderline verdict, repeats from run to run.
-            env={**os.environ, "PYTHONPATH": search_path, "PYTHONHASHSEED": "0"},
-        )
+        with _blocked(signal.SIGUSR1):  # Slurm sends it to every process of a step, and the new one ignores it late
+            self._process = subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-m", "recipes.grading.worker_process", *arguments],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[end.fileno() for end in theirs],
+                start_new_session=True,  # Ctrl-C is the trainer's to handle
+                cwd="/",  # "-m" searches the working directory first; this one holds no modules
+                # A fixed hash seed: sympy's order of terms, and so a borderline verdict, repeats from run to run.
+                env={**os.environ, "PYTHONPATH": search_path, "PYTHONHASHSEED": "0"},
+            )
         for end in theirs:
             end.close()
         self._await_ready(factory)

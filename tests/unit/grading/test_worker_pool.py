@@ -277,3 +277,20 @@ def test_works_from_any_directory_with_a_foreign_package_of_the_same_name(
 def test_impossible_settings_are_refused(workers: int, timeout_seconds: float) -> None:
     with pytest.raises(ValueError, match=r"found .*, expected"):
         WorkerPool(PERFORM, workers=workers, timeout_seconds=timeout_seconds)
+
+
+def test_a_signal_for_the_trainer_does_not_end_processes_that_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm sends USR1 to every process of a step, and a new one takes a while until it ignores it."""
+    start = subprocess.Popen
+
+    def signalled(*arguments, **options) -> subprocess.Popen[bytes]:
+        process = start(*arguments, **options)
+        for _ in range(20):
+            process.send_signal(signal.SIGUSR1)
+            time.sleep(0.01)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", signalled)
+    with WorkerPool(PERFORM, workers=1, timeout_seconds=1.0) as pool:
+        assert [result.value for result in pool.run([("echo", 7)])] == [7]
+    assert signal.SIGUSR1 not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
