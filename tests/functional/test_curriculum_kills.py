@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-KILLS = 3
+KILLS = 2
 
 
 def test_kills_change_nothing(tmp_path: Path) -> None:
