@@ -9,6 +9,7 @@ REPO_ROOT=${LAUNCHER%/*}
 export REPO_ROOT PYTHONUNBUFFERED=1
 readonly EX_USAGE=2 EX_TEMPFAIL=75
 readonly SIGNALLED=138 # 128 + USR1: ended by the signal before the command listened to it
+readonly TERMINATED=143 # 128 + TERM
 readonly REPEAT_SECONDS=20
 
 say() { printf '[%s] %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
@@ -157,9 +158,9 @@ _srun_flags() {
 
 # From here on the output goes to RUN/slurm too, a file for each start (in RUN/logs NeMo would move it).
 _log_attempt() {
-  local log=$RUN_DIRECTORY/slurm/$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}.log
+  LOG=$RUN_DIRECTORY/slurm/$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}.log
   mkdir -p "$RUN_DIRECTORY/slurm"
-  exec 3>&1 4>&2 > >(exec tee -a "$log") 2>&1
+  exec 3>&1 4>&2 > >(exec tee -a "$LOG") 2>&1
   TEE=$!
 }
 
@@ -215,6 +216,16 @@ _repeat_usr1() {
   done
 }
 
+# _first_status STATUS: srun ends with the highest status of its ranks. When one fails, srun terminates the others, and
+# their 143 hides it; what it said about the failed one is in the log.
+_first_status() {
+  local first=''
+  if [ "$1" = "$TERMINATED" ] && [ -n "${LOG:-}" ]; then
+    first=$(sed -n '/^srun: error: .*: tasks\{0,1\} [^:]*: Exited with exit code \([0-9]*\)$/{s//\1/p;q}' "$LOG")
+  fi
+  echo "${first:-$1}"
+}
+
 # Status 0 with RUN/interrupted.json and no manifest: saved, the same command goes on.
 _finish() {
   local status=$1 restarts=${SLURM_RESTART_COUNT:-0} limit=${MAX_RESTARTS:-20} saved=''
@@ -223,8 +234,9 @@ _finish() {
     if [ "$status" = "$SIGNALLED" ] && [ -n "$STOPPING" ]; then saved=1; fi
   fi
   if [ -z "$saved" ]; then
-    if [ "$status" != 0 ]; then say "error: exit status $status${RUN_DIRECTORY:+; messages above and in $RUN_DIRECTORY/logs}"; fi
     _end_log
+    status=$(_first_status "$status")
+    if [ "$status" != 0 ]; then say "error: exit status $status${RUN_DIRECTORY:+; messages above and in $RUN_DIRECTORY/logs}"; fi
     exit "$status"
   fi
   if [ "${SLURM_TASK_PID:-}" != "$$" ]; then

@@ -44,7 +44,10 @@ if [[ " $* " == *" recipes.preflight "* ]]; then
   exit "$PREFLIGHT_STATUS"
 fi
 case $COMMAND_DOES in
-  exit) exit "$STATUS" ;;
+  exit)
+    echo "$MESSAGE"
+    exit "$STATUS"
+    ;;
   save) exec {sys.executable} -c "$SAVES" ;;
   ignore) # as an evaluation
     touch "$FOLDER/listening"
@@ -120,6 +123,7 @@ class StandIns:
             "COMMAND_DOES": "exit",
             "SAVES": SAVES,
             "STATUS": "0",
+            "MESSAGE": "",
             "PREFLIGHT_STATUS": "0",
             "WANTED_NODES": "2",
             "SLURM_JOB_ID": "41",

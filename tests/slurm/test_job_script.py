@@ -76,6 +76,12 @@ def test_the_commands_exit_status_is_the_jobs(job: StandIns, status: int) -> Non
     assert f"error: exit status {status}" in ended.said
 
 
+def test_the_status_of_the_rank_that_failed_and_not_of_those_that_srun_terminated(job: StandIns) -> None:
+    said = "srun: error: n2: task 3: Exited with exit code 7\nsrun: error: n2: task 2: Terminated"
+    assert job.run("stage_math1.sh", STATUS="143", MESSAGE=said).status == 7
+    assert job.run("stage_math2.sh", STATUS="143", SLURM_JOB_ID="42").status == 143
+
+
 def test_nothing_starts_after_a_preflight_with_problems(job: StandIns) -> None:
     assert job.run("stage_math1.sh", PREFLIGHT_STATUS="2").status == 2
     assert len(job.calls("srun")) == 1
