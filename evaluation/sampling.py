@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from evaluation.samples import Sample
+from evaluation.store import Key
 from recipes.data.prompts import EncodedPrompt
+from recipes.records import Generation
 from recipes.rollouts.engine import RolloutEngine
 from recipes.rollouts.group_sampling import Decoder, sampling_seed
-from recipes.settings.schema import EvaluationSettings
+from recipes.settings.evaluation_schema import EvaluationSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,35 +37,49 @@ def plan_batches(prompts: Sequence[EncodedPrompt], n: int, batch_size: int, seed
     ]
 
 
+def open_batches(batches: Sequence[Batch], known: Collection[Key]) -> list[Batch]:
+    """Those with a sample that is not there yet."""
+    return [b for b in batches if any((prompt.problem.id, sample) not in known for prompt, sample in b.requests)]
+
+
 def sample_batches(
     engine: RolloutEngine,
     batches: Sequence[Batch],
     tokenizer: Decoder,
     settings: EvaluationSettings,
-    progress: Callable[[int], None] | None = None,
-) -> Iterator[Sample]:
-    """The ungraded samples of ``batches``.
+    known: Collection[Key],
+    record: Callable[[Sample], None],
+) -> None:
+    """Draw ``batches``, each one whole, since an engine's draws may depend on what stands beside them.
 
     Args:
-        progress: told 1 for each finished response.
+        known: samples that are there already; drawn again, they are not told again.
+        record: told every other sample as soon as it is complete.
     """
     for batch in batches:
-        generations = engine.generate(
+
+        def finished(row: int, generation: Generation, batch: Batch = batch) -> None:
+            prompt, sample = batch.requests[row]
+            if (prompt.problem.id, sample) in known:
+                return
+            text = generation.tokens if generation.truncated else generation.tokens[:-1]
+            record(
+                Sample(
+                    problem_id=prompt.problem.id,
+                    sample=sample,
+                    seed=batch.seed,
+                    text=tokenizer.decode(list(text), skip_special_tokens=False),
+                    tokens=len(generation.tokens),
+                    truncated=generation.truncated,
+                    seconds=round(generation.seconds, 3),
+                )
+            )
+
+        engine.generate(
             [prompt.tokens for prompt, _ in batch.requests],
             max_new_tokens=settings.max_response_length,
             temperature=settings.temperature,
             top_p=settings.top_p,
             seed=batch.seed,
-            finished=None if progress is None else lambda *_: progress(1),
+            finished=finished,
         )
-        for (prompt, sample), generation in zip(batch.requests, generations, strict=True):
-            text = generation.tokens if generation.truncated else generation.tokens[:-1]
-            yield Sample(
-                problem_id=prompt.problem.id,
-                sample=sample,
-                seed=batch.seed,
-                text=tokenizer.decode(list(text), skip_special_tokens=False),
-                tokens=len(generation.tokens),
-                truncated=generation.truncated,
-                seconds=round(generation.seconds, 3),
-            )

@@ -100,9 +100,9 @@ def score(
         majority=_majority(by_problem.values(), same_answer) if same_answer is not None and complete else None,
         truncated_fraction=_mean(sample.truncated for sample in samples),
         no_answer_fraction=_mean(sample.verdict in ("no_answer", "no_code") for sample in samples),
-        mean_length=_mean(sample.tokens for sample in samples),
-        mean_length_right=_mean(sample.tokens for sample in samples if sample.solved),
-        mean_length_wrong=_mean(sample.tokens for sample in samples if not sample.solved),
+        mean_length=_mean_length(samples),
+        mean_length_right=_mean_length(sample for sample in samples if sample.solved),
+        mean_length_wrong=_mean_length(sample for sample in samples if not sample.solved),
         per_problem=rates,
     )
 
@@ -126,6 +126,10 @@ def _majority(problems: Iterable[Sequence[Sample]], same_answer: SameAnswer) -> 
         majority([(None if one.truncated else one.extracted, one.solved) for one in samples], same_answer)
         for samples in problems
     )
+
+
+def _mean_length(samples: Iterable[Sample]) -> float | None:
+    return _mean(sample.tokens for sample in samples if sample.tokens is not None)
 
 
 def _mean(values: Iterable[float]) -> float | None:

@@ -11,7 +11,7 @@
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.out
 # avg@n of a checkpoint on a benchmark (paper §4.1).
-#   sbatch launcher/evaluate.sh evaluation.checkpoint=runs/math4/model.nemo benchmark=tiny_math
+#   sbatch launcher/evaluate.sh engine.checkpoint=runs/math4/model.nemo benchmark=tiny_math
 # Slurm runs a copy of this file, so the checkout is looked for: around the file, in REPO_ROOT, where the job's record
 # says, and where sbatch was called.
 record=$(scontrol show job "${SLURM_JOB_ID:-0}" 2>/dev/null | sed -n '/^ *Command=/{s///;s|/launcher/evaluate\.sh.*||p;q}')

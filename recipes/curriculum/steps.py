@@ -133,12 +133,12 @@ def missing_inputs(settings: Settings, stages: Sequence[StageCommand]) -> list[S
     problems = file_problems(settings, "curriculum")
     for stage in stages:  # rollouts of earlier stages are not there yet; the stage that reads them looks for them
         problems += [p for p in file_problems(stage.settings, stage.command) if p.key != "prompts.ledgers"]
-    problems += [p for p in file_problems(_last_evaluation(stages), "evaluate") if p.key != "evaluation.checkpoint"]
+    problems += [p for p in file_problems(_last_evaluation(stages), "evaluate") if p.key != "engine.checkpoint"]
     return list(dict.fromkeys(problems))
 
 
 def _last_evaluation(stages: Sequence[StageCommand]) -> Settings:
-    return compose("evaluate", [*stages[-1].overrides, "evaluation.checkpoint=later"])
+    return compose("evaluate", [*stages[-1].overrides, "engine.checkpoint=later"])
 
 
 def _training(stage: StageCommand, folder: Path, checkpoint: str | None) -> Step:
@@ -166,8 +166,9 @@ def _evaluation(stage: StageCommand, folder: Path, checkpoint: str) -> Step:
         module="evaluation.run",
         arguments=(
             *stage.overrides,
-            "evaluation.engine=megatron",
-            literal("evaluation.checkpoint", checkpoint),
+            "engine=megatron",
+            "evaluation.replace=true",
+            literal("engine.checkpoint", checkpoint),
             literal("evaluation.output", output),
         ),
         output=output / "scores.json",

@@ -80,21 +80,24 @@ class Preflight:
 
     def _weights(self, settings: Settings, command: str, missing: set[str]) -> Findings:
         if command == "evaluate":
-            key, path = "evaluation.checkpoint", settings.evaluation.checkpoint
+            key, path = "engine.checkpoint", settings.engine.checkpoint
         else:
             key, path = "model.restore_from", settings.model.restore_from
         if path is None or key in missing or not Path(path).exists():
             return Findings()
-        if command == "evaluate" and settings.evaluation.engine == "hf":
+        if command == "evaluate" and settings.engine.name != "megatron":
             return Findings()  # _tokens looks at the folder
         needs = command != "evaluate" and settings.run.require_parent_manifest
         return checkpoints.weights(key, path, settings, needs_manifest=needs)
 
     def _tokenizer(self, settings: Settings, command: str, missing: set[str], findings: Findings) -> Any:
         """The tokenizer, None where there is none (yet); one that cannot be used is a problem."""
-        hugging_face = command == "evaluate" and settings.evaluation.engine == "hf"
-        key = "evaluation.checkpoint" if hugging_face else "model.tokenizer"
-        folder = str(settings.evaluation.checkpoint) if hugging_face else settings.model.tokenizer
+        engine = settings.engine
+        if command == "evaluate" and engine.name == "openai" and engine.api == "chat":
+            return None  # the server has it
+        hugging_face = command == "evaluate" and engine.name == "hf"
+        key = "engine.checkpoint" if hugging_face else "model.tokenizer"
+        folder = str(engine.checkpoint) if hugging_face else settings.model.tokenizer
         if key in missing or not Path(folder).is_dir():
             return None
         if folder not in self._tokenizers:
@@ -105,7 +108,11 @@ class Preflight:
                 expected = "a Hugging Face tokenizer with a chat template and an end token"
                 findings.problems.append(SettingsProblem(key, str(error), expected, f"{key}=FOLDER of a chat model"))
         tokenizer = self._tokenizers[folder]
-        if tokenizer is not None and not hugging_face and len(tokenizer) > settings.model.vocab_size:
+        if (
+            tokenizer is not None
+            and not (command == "evaluate" and engine.name != "megatron")
+            and len(tokenizer) > settings.model.vocab_size
+        ):
             findings.problems.append(
                 SettingsProblem(
                     key,
@@ -127,7 +134,7 @@ class Preflight:
                 key = f"benchmark.path of {benchmark.name}"
                 rows = self._problems(settings, key, benchmark.path, tokenizer, benchmark.instruction, findings)
                 findings.problems += _wrong_grader(benchmark.grader, benchmark.path, rows)
-                if settings.evaluation.engine == "hf" and "evaluation.checkpoint" not in missing:
+                if settings.engine.name == "hf" and "engine.checkpoint" not in missing:
                     findings.problems += data_files.hugging_face_room(settings, rows, tokenizer, benchmark.instruction)
         else:
             data = settings.data

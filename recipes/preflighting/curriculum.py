@@ -38,8 +38,9 @@ def curriculum(
         training = replace(stage.settings, model=replace(stage.settings.model, restore_from=checkpoint))
         _take(findings, preflight.command(training, stage.command), f"stage {stage.name}")
         checkpoint = str(folder / "model.nemo")
-        evaluation = replace(stage.settings.evaluation, checkpoint=checkpoint, engine="megatron")
-        evaluated = replace(stage.settings, evaluation=evaluation)
+        evaluated = replace(
+            stage.settings, engine=replace(stage.settings.engine, checkpoint=checkpoint, name="megatron")
+        )
         _take(findings, preflight.command(evaluated, "evaluate"), f"evaluation of {stage.name}")
     findings.add(machine.writable("run.directory", str(final_hf(root))))
     todo = [stage for stage in stages if not checkpoints.is_finished(str(root / stage.name))]

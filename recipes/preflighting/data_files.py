@@ -156,14 +156,14 @@ def hugging_face_room(
     settings: Settings, problems: Sequence[Problem], tokenizer: ChatTokenizer | None, instruction: str
 ) -> list[SettingsProblem]:
     """A Hugging Face folder says itself how many positions its model has."""
-    config = Path(str(settings.evaluation.checkpoint), "config.json")
+    config = Path(str(settings.engine.checkpoint), "config.json")
     key, budget = "evaluation.max_response_length", settings.evaluation.max_response_length
     try:
         positions = json.loads(config.read_text(encoding="utf-8")).get("max_position_embeddings")
     except (OSError, ValueError, AttributeError) as error:
-        fix = "evaluation.checkpoint=FOLDER that python -m recipes.export wrote"
+        fix = "engine.checkpoint=FOLDER that python -m recipes.export wrote"
         found = f"{config}: cannot be read ({type(error).__name__})"
-        return [SettingsProblem("evaluation.checkpoint", found, "a Hugging Face model folder", fix)]
+        return [SettingsProblem("engine.checkpoint", found, "a Hugging Face model folder", fix)]
     if positions is None or tokenizer is None or not problems:
         return []
     longest = sorted((user_turn(p.problem, instruction_of(p, instruction)) for p in problems), key=len)[-LONGEST:]

@@ -42,8 +42,8 @@ def frameworks(settings: Settings | ExportSettings, command: str, *, on_node: bo
 def _packages(settings: Settings | ExportSettings, command: str) -> tuple[str, ...]:
     if isinstance(settings, ExportSettings):
         return ("torch", "safetensors")
-    if command == "evaluate" and settings.evaluation.engine == "hf":
-        return ("torch", "transformers")
+    if command == "evaluate" and settings.engine.name != "megatron":
+        return ("torch", "transformers") if settings.engine.name == "hf" else ("aiohttp",)
     cluster = settings.cluster
     fast = cluster.fused_kernels or cluster.layer_spec == "transformer_engine"
     return (*FRAMEWORKS, *(GPU_FRAMEWORKS if fast else ()))

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from omegaconf import OmegaConf
 
 from recipes.settings.errors import SettingsProblem
+from recipes.settings.evaluation_schema import BenchmarkSettings
 from recipes.settings.overrides import group_options, nearest
-from recipes.settings.schema import BenchmarkSettings, Settings
+from recipes.settings.schema import Settings
 from recipes.settings.typed import CONF
 
 

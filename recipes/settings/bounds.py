@@ -111,7 +111,11 @@ RANGES: dict[str, Range] = {
     "evaluation.temperature": Range(0, 0.6),
     "evaluation.top_p": _PROBABILITY_MASS,
     "evaluation.max_response_length": _at_least(1, 32768),
-    "evaluation.batch_size": _at_least(1, 64),
+    "engine.batch_size": _at_least(1, 64),
+    "engine.concurrency": _at_least(1, 256),
+    "engine.timeout_seconds": Range(0, 7200.0, above_low=True),
+    "engine.stall_seconds": Range(0, 600.0, above_low=True),
+    "engine.attempts": _at_least(1, 10),
 }
 """Every number of the schema. Two rollouts are the fewest whose standard deviation (Eq. 2) can differ from zero."""
 
@@ -130,7 +134,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "rollouts.engine": ("megatron",),
     "grading.sandbox": ("bubblewrap", "none"),
     "benchmark.grader": ("math", "code"),
-    "evaluation.engine": ("megatron", "hf"),
+    "engine.name": ("megatron", "hf", "openai"),
+    "engine.api": ("chat", "completions"),
     "format": ("hf",),
 }
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from recipes.settings import parallelism
 from recipes.settings.benchmarks import benchmark_problems, benchmarks
 from recipes.settings.bounds import bound_problems
 from recipes.settings.errors import SettingsError, SettingsProblem
+from recipes.settings.evaluation_schema import EngineSettings
 from recipes.settings.relations import relation_problems, relation_warnings
 from recipes.settings.schema import ExportSettings, Settings
 
@@ -83,14 +85,17 @@ def _inputs(settings: Settings | ExportSettings, command: str) -> Iterator[tuple
     if isinstance(settings, ExportSettings):
         yield "checkpoint", settings.checkpoint, "checkpoint"
         return
-    hugging_face = command == "evaluate" and settings.evaluation.engine == "hf"
+    engine = settings.engine
+    own_tokenizer = command == "evaluate" and (
+        engine.name == "hf" or (engine.name == "openai" and engine.api == "chat")
+    )
     if command in (*TRAINING, *_SAMPLING):
         yield "data.train", settings.data.train, "file"
     if command == "sft" or (command in _SAMPLING and settings.validation.every_steps > 0):
         yield "data.validation", settings.data.validation, "file"
     if command in _SAMPLING and settings.prompts.read_ledgers:
         yield from (("prompts.ledgers", ledger, "folder") for ledger in settings.prompts.ledgers)
-    if command in (*TRAINING, *_SAMPLING, "evaluate") and not hugging_face:
+    if command in (*TRAINING, *_SAMPLING, "evaluate") and not own_tokenizer:
         yield "model.tokenizer", settings.model.tokenizer, "folder"
     if command in (*TRAINING, *_SAMPLING) and settings.model.restore_from is not None:
         yield "model.restore_from", settings.model.restore_from, "checkpoint"
@@ -99,9 +104,8 @@ def _inputs(settings: Settings | ExportSettings, command: str) -> Iterator[tuple
     if command == "evaluate":
         known = [settings.benchmark] if [*benchmark_problems(settings)] else benchmarks(settings)
         yield from (("benchmark.path", benchmark.path, "file") for benchmark in known)
-        if settings.evaluation.checkpoint is not None:
-            kind = "folder" if hugging_face else "checkpoint"
-            yield "evaluation.checkpoint", settings.evaluation.checkpoint, kind
+        if engine.checkpoint is not None and engine.name != "openai":
+            yield "engine.checkpoint", engine.checkpoint, "folder" if engine.name == "hf" else "checkpoint"
 
 
 def _other_path(key: str, path: Path) -> str:
@@ -158,7 +162,7 @@ def _device(settings: Settings, command: str) -> Iterator[SettingsProblem]:
             "false on cluster.accelerator=cpu: the fusions need CUDA",
             "cluster.fused_kernels=false",
         )
-    megatron = command != "evaluate" or settings.evaluation.engine == "megatron"
+    megatron = command != "evaluate" or settings.engine.name == "megatron"
     if megatron and settings.model.sequence_parallel and settings.model.tensor_model_parallel_size > 1:
         yield SettingsProblem(
             "model.sequence_parallel",
@@ -175,7 +179,7 @@ def _lengths(settings: Settings, command: str) -> Iterator[SettingsProblem]:
     budgets = []
     if command in _SAMPLING:
         budgets.append(("grpo.max_response_length", settings.grpo.max_response_length))
-    if command == "evaluate" and settings.evaluation.engine == "megatron":
+    if command == "evaluate" and settings.engine.name == "megatron":
         budgets.append(("evaluation.max_response_length", settings.evaluation.max_response_length))
     for key, response in budgets:
         if prompt + response <= positions:
@@ -227,12 +231,32 @@ def _optimizer(settings: Settings, command: str) -> Iterator[SettingsProblem]:
         )
 
 
+def _engine(engine: EngineSettings) -> Iterator[SettingsProblem]:
+    """What the chosen engine cannot do without."""
+    if engine.name != "openai":
+        if engine.checkpoint is None:
+            fix = "engine.checkpoint=FILE.nemo (engine=hf: a folder), or engine=openai engine.url=... engine.model=..."
+            yield SettingsProblem("engine.checkpoint", "null", "the model to evaluate", fix)
+        return
+    if engine.url is None or not engine.url.startswith(("http://", "https://")):
+        fix = "engine.url=http://localhost:8000/v1"
+        yield SettingsProblem("engine.url", str(engine.url or "null"), "the server's address, up to /v1", fix)
+    if engine.model is None:
+        expected = "the server's name for the model (GET URL/models lists them)"
+        yield SettingsProblem("engine.model", "null", expected, "engine.model=NAME")
+    if engine.extra is not None:
+        try:
+            whole = isinstance(json.loads(engine.extra), dict)
+        except ValueError:
+            whole = False
+        if not whole:
+            yield SettingsProblem("engine.extra", engine.extra, "a JSON object", """engine.extra='{"top_k": 20}'""")
+
+
 def _needed(settings: Settings, command: str) -> Iterator[SettingsProblem]:
     """Keys that may be null, but not in this command."""
-    if command == "evaluate" and settings.evaluation.checkpoint is None:
-        yield SettingsProblem(
-            "evaluation.checkpoint", "null", "the model to evaluate", "evaluation.checkpoint=FILE.nemo (or a folder)"
-        )
+    if command == "evaluate":
+        yield from _engine(settings.engine)
     if command == "curriculum" and not settings.curriculum.stages:
         yield SettingsProblem("curriculum.stages", "[]", "at least one stage", "curriculum.stages=[sft,math1]")
     logging = settings.logging

@@ -22,6 +22,8 @@ class Command:
     """The keys that its help explains."""
     examples: tuple[str, ...] = ()
     """Overrides worth showing, without the program's name."""
+    short: str | None = None
+    """Section whose keys may be given without its name: ``n=64`` for ``evaluation.n=64``."""
     root: str = "recipe"
     """Root file in ``conf/``."""
     schema: type = Settings
@@ -29,7 +31,7 @@ class Command:
 
 _PARALLEL = ("model.tensor_model_parallel_size", "model.pipeline_model_parallel_size", "cluster.devices_per_node")
 _RUN = ("run.directory", "run.seed", "run.resume", "model.restore_from", "model.tokenizer")
-_EVALUATION = ("n", "temperature", "top_p", "max_response_length", "batch_size", "output")
+_EVALUATION = ("n", "temperature", "top_p", "max_response_length", "output")
 
 _COMMANDS = (
     Command(
@@ -109,13 +111,20 @@ _COMMANDS = (
         module="evaluation.run",
         unread=("model.restore_from", "curriculum.initial_model"),
         main_keys=(
-            "evaluation.checkpoint",
-            "evaluation.engine",
+            "engine.checkpoint",
+            "engine.url",
+            "engine.model",
+            "engine.concurrency",
+            "engine.batch_size",
             *(f"evaluation.{name}" for name in _EVALUATION),
             "benchmark.path",
             "model.tokenizer",
         ),
-        examples=("evaluation.checkpoint=runs/demo/math4/model.nemo benchmark=tiny_math,tiny_code evaluation.n=8",),
+        short="evaluation",
+        examples=(
+            "engine.checkpoint=runs/demo/math4/model.nemo benchmark=tiny_math,tiny_code n=8 output=scores",
+            "engine=openai engine.url=http://host:8000/v1 engine.model=NAME benchmark=tiny_math n=64 output=scores",
+        ),
     ),
     Command(
         name="export",

@@ -23,7 +23,7 @@ from recipes.settings.commands import COMMANDS, Command
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.fields import fields_of
 from recipes.settings.help_page import help_page
-from recipes.settings.overrides import group_options, sort_overrides
+from recipes.settings.overrides import group_options, lengthened, sort_overrides
 from recipes.settings.plan import launch_problems, plan, stage_lines
 from recipes.settings.schema import ExportSettings, Settings
 from recipes.settings.stage_words import split_words
@@ -55,6 +55,8 @@ def compose(command: str, overrides: Sequence[str] = ()) -> Settings | ExportSet
     if command == "curriculum":
         words = split_words(overrides, _options(entry))
         overrides, own_problems = words.shared, words.problems
+    if entry.short is not None:
+        overrides = [lengthened(word, entry.short, entry.schema) for word in overrides]
     accepted, problems = sort_overrides(overrides, entry.schema, _options(entry))
     given = {word.partition("=")[0] for word in accepted}
     values, more = typed_values(_lay_over(entry, accepted), entry.schema, entry.unread, given)

@@ -18,6 +18,7 @@ _GROUP_MEANING = {
     "cluster": "the machine: devices, precision, kernels",
     "scale": "what a small model changes in a stage; follows model and stage by itself",
     "benchmark": "held-out problems, several with commas",
+    "engine": "what an evaluation samples from",
     "curriculum": "the stages of recipes.run_curriculum, in order",
 }
 

@@ -20,7 +20,7 @@ SHARED = "every_stage"
 """Files of the group ``scale`` that its other files take in, and that nobody chooses."""
 MANY = "benchmark"
 """The group of which a word may choose several options, ``benchmark=aime24,aime25``."""
-GROUPS = ("stage", "model", "cluster", "scale", "benchmark", "curriculum")
+GROUPS = ("stage", "model", "cluster", "scale", "benchmark", "engine", "curriculum")
 
 
 def group_options(conf: Path) -> dict[str, tuple[str, ...]]:
@@ -44,6 +44,12 @@ def nearest(word: str, candidates: Collection[str]) -> list[str]:
     leaves = {candidate.rpartition(".")[2]: candidate for candidate in candidates}
     close_leaf = [leaves[name] for name in difflib.get_close_matches(leaf, leaves, n=2, cutoff=0.75)]
     return list(dict.fromkeys([*same_leaf, *close, *close_leaf]))[:3]
+
+
+def lengthened(word: str, section: str, schema: type) -> str:
+    """``n=64`` -> ``evaluation.n=64`` for the section ``evaluation``; every other word as it is."""
+    key, equals, _ = word.partition("=")
+    return f"{section}.{word}" if equals and f"{section}.{key}" in fields_of(schema) else word
 
 
 def sort_overrides(

@@ -197,8 +197,9 @@ def _calibrate(settings: Settings) -> Rows:
 
 
 def _evaluate(settings: Settings) -> Rows:
-    evaluation = settings.evaluation
-    yield "evaluates", f"{evaluation.checkpoint} with the {evaluation.engine} engine"
+    evaluation, engine = settings.evaluation, settings.engine
+    what = f"{engine.model} at {engine.url}" if engine.name == "openai" else f"{engine.checkpoint}"
+    yield "evaluates", f"{what} with the {engine.name} engine"
     for benchmark in benchmarks(settings):
         samples = f"{evaluation.n} samples a problem"
         rows = _rows(Path(benchmark.path))

@@ -42,10 +42,10 @@ def written_folder(settings: Settings | ExportSettings, command: str) -> str:
 
 
 def _machines(settings: Settings | ExportSettings, command: str) -> tuple[int, int, str]:
-    """Nodes, processes on each, and ``cpu`` or ``gpu``; an export and a Hugging Face engine are one process."""
+    """Nodes, processes on each, and ``cpu`` or ``gpu``; an export and the engines beside Megatron are one process."""
     if isinstance(settings, ExportSettings):
         return 1, 1, "cpu"
     cluster = settings.cluster
-    if command == "evaluate" and settings.evaluation.engine == "hf":
+    if command == "evaluate" and settings.engine.name != "megatron":
         return 1, 1, cluster.accelerator
     return cluster.nodes, cluster.devices_per_node, cluster.accelerator

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recipes.settings.evaluation_schema import BenchmarkSettings, EngineSettings, EvaluationSettings
+
 
 @dataclass
 class RunSettings:
@@ -297,38 +299,6 @@ class StageSettings:
 
 
 @dataclass
-class EvaluationSettings:
-    """avg@n (paper §4.1)."""
-
-    engine: str
-    """``megatron`` or ``hf``."""
-    checkpoint: str | None
-    """A ``.nemo`` (engine megatron) or a Hugging Face folder (engine hf)."""
-    output: str
-    """Folder for samples and scores."""
-    n: int
-    """Samples per problem."""
-    temperature: float
-    top_p: float
-    max_response_length: int
-    batch_size: int
-    """Sequences that the engine decodes at a time."""
-
-
-@dataclass
-class BenchmarkSettings:
-    """A benchmark as data."""
-
-    name: str
-    path: str
-    """JSONL with ``id``, ``problem`` and ``answer`` (math) or ``tests`` (code)."""
-    grader: str
-    instruction: str
-    others: list[str]
-    """More benchmarks of the same evaluation, names in ``conf/benchmark``; ``benchmark=a,b`` chooses a and this."""
-
-
-@dataclass
 class CurriculumSettings:
     """The stages of a whole run, in order (paper Figure 2)."""
 
@@ -362,6 +332,7 @@ class Settings:
     logging: LoggingSettings
     benchmark: BenchmarkSettings
     evaluation: EvaluationSettings
+    engine: EngineSettings
     curriculum: CurriculumSettings
 
 

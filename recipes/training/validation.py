@@ -90,7 +90,7 @@ def validation_of(settings: Settings, prompts: Sequence[EncodedPrompt], sampler:
             temperature=settings.evaluation.temperature,
             top_p=settings.evaluation.top_p,
         ),
-        batch_size=settings.evaluation.batch_size,
+        batch_size=settings.engine.batch_size,
         seed=settings.run.seed,
         sampler=sampler,
         ranks=sampler.ranks,

@@ -19,6 +19,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "settings": ("recipes.records",),
     "grading": ("recipes.records",),
     "data": ("recipes.records",),
+    "servers": (),
     "checkpoints": ("recipes.records",),
     "rollouts": ("recipes.records", "recipes.grading"),
     "training": (
@@ -51,7 +52,14 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "reporting": ("recipes.records",),
     "user_input": ("recipes.records", "recipes.settings", "recipes.data", "recipes.grading"),
-    "evaluation": ("recipes.records", "recipes.grading", "recipes.settings", "recipes.data", "recipes.rollouts"),
+    "evaluation": (
+        "recipes.records",
+        "recipes.grading",
+        "recipes.settings",
+        "recipes.data",
+        "recipes.rollouts",
+        "recipes.servers",
+    ),
 }
 
 # Standard library alone, so free for every room but objectives (whose own rule is stricter).

@@ -36,14 +36,14 @@ def test_megatron_on_two_replicas_equals_transformers(folder: Path, run_module: 
         f"evaluation.n={N}",
         "evaluation.temperature=0",
         "evaluation.max_response_length=24",
-        "evaluation.batch_size=4",
+        "engine.batch_size=4",
     ]
     ended = run_module(
         "evaluation.run",
         *shared,
         "model=tiny",
         "cluster.devices_per_node=2",
-        f"evaluation.checkpoint={folder / 'model.nemo'}",
+        f"engine.checkpoint={folder / 'model.nemo'}",
         f"evaluation.output={folder / 'two'}",
         timeout=300,
     )
@@ -51,8 +51,8 @@ def test_megatron_on_two_replicas_equals_transformers(folder: Path, run_module: 
     main(
         [
             *shared,
-            "evaluation.engine=hf",
-            f"evaluation.checkpoint={folder / 'hf'}",
+            "engine=hf",
+            f"engine.checkpoint={folder / 'hf'}",
             f"evaluation.output={folder / 'one'}",
         ]
     )

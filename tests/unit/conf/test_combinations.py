@@ -53,7 +53,7 @@ def test_the_other_ways_to_cut_it(machine: str, stage: str) -> None:
 @pytest.mark.parametrize("benchmark", OPTIONS["benchmark"])
 @pytest.mark.parametrize("machine", EVERY_STAGE)
 def test_every_benchmark_on_every_machine(machine: str, benchmark: str) -> None:
-    words = (f"benchmark={benchmark}", "evaluation.checkpoint=a.nemo", *MACHINES[machine])
+    words = (f"benchmark={benchmark}", "engine.checkpoint=a.nemo", *MACHINES[machine])
     settings = composed("evaluate", *words)
     assert value_problems(settings, "evaluate") == []
     assert settings.benchmark.name == benchmark

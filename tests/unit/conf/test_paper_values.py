@@ -50,7 +50,7 @@ def test_sft() -> None:
     ("key", "value"), [("n", 64), ("temperature", 0.6), ("top_p", 0.95), ("max_response_length", 32768)]
 )
 def test_evaluation(key: str, value: object) -> None:
-    settings = composed("evaluate", "cluster=h100", "evaluation.checkpoint=a.nemo")
+    settings = composed("evaluate", "cluster=h100", "engine.checkpoint=a.nemo")
     assert getattr(settings.evaluation, key) == value  # 1.1 §4.1
     assert settings.benchmark.instruction == MATH_INSTRUCTION  # 1.1 Appendix A
 

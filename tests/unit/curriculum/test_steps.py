@@ -57,7 +57,7 @@ def test_each_stage_starts_from_the_one_before_and_is_evaluated() -> None:
         assert steps[stage].output == Path(f"r/x/{stage}/manifest.json")
         before = f"r/x/{stage}/model.nemo"
         evaluated = compose("evaluate", steps[f"{stage}/evaluation"].arguments)
-        assert evaluated.evaluation.checkpoint == before
+        assert evaluated.engine.checkpoint == before
         assert evaluated.evaluation.output == f"r/x/{stage}/evaluation"
         assert evaluated.benchmark.path == "r/x/data/heldout.jsonl"
     exported = compose("export", steps["export"].arguments)

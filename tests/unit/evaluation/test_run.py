@@ -24,8 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def words(folder: Path, output: Path, *more: str) -> list[str]:
     return [
-        "evaluation.engine=hf",
-        f"evaluation.checkpoint={folder / 'hf'}",
+        "engine=hf",
+        f"engine.checkpoint={folder / 'hf'}",
         f"benchmark.path={folder / 'heldout.jsonl'}",
         f"evaluation.output={output}",
         f"evaluation.n={N}",
@@ -127,5 +127,5 @@ def test_a_bad_benchmark_file_is_named_with_its_line(
 
 def test_a_folder_without_a_model_is_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(words(folder, tmp_path, f"evaluation.checkpoint={folder / 'tokenizer'}"))
+        main(words(folder, tmp_path, f"engine.checkpoint={folder / 'tokenizer'}"))
     assert f"no {folder / 'tokenizer' / 'config.json'}" in capsys.readouterr().err

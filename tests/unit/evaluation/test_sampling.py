@@ -1,26 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import pytest
 
-from evaluation.sampling import plan_batches, sample_batches
+from evaluation.samples import Sample
+from evaluation.sampling import Batch, open_batches, plan_batches, sample_batches
+from evaluation.store import Key
 from recipes.data.prompts import EncodedPrompt
 from recipes.records import Generation, Problem
-from recipes.settings.schema import EvaluationSettings
+from recipes.settings.evaluation_schema import EvaluationSettings
 
 END = 99
 PROMPTS = [EncodedPrompt(Problem(f"p{i}", "?", "1"), tuple(range(1, 3 + i % 3))) for i in range(5)]
-SETTINGS = EvaluationSettings(
-    engine="megatron",
-    checkpoint=None,
-    output="out",
-    n=3,
-    temperature=0.6,
-    top_p=0.95,
-    max_response_length=4,
-    batch_size=4,
-)
+SETTINGS = EvaluationSettings(output="out", replace=False, n=3, temperature=0.6, top_p=0.95, max_response_length=4)
 
 
 class CountingEngine:
@@ -58,6 +51,12 @@ class Words:
         return " ".join(map(str, token_ids))
 
 
+def drawn(batches: Sequence[Batch], known: Collection[Key] = (), engine: CountingEngine | None = None) -> list[Sample]:
+    samples: list[Sample] = []
+    sample_batches(engine or CountingEngine(), batches, Words(), SETTINGS, known, samples.append)
+    return samples
+
+
 def test_every_sample_once_in_batches_of_like_length() -> None:
     batches = plan_batches(PROMPTS, n=3, batch_size=4, seed=1, benchmark="b")
     requests = [(prompt.problem.id, sample) for batch in batches for prompt, sample in batch.requests]
@@ -77,26 +76,33 @@ def test_seeds_differ_between_batches_benchmarks_and_runs_and_repeat() -> None:
 
 
 def test_samples_carry_text_without_the_end_token_length_and_seed() -> None:
-    engine, done = CountingEngine(), []
+    engine = CountingEngine()
     batches = plan_batches(PROMPTS, n=3, batch_size=4, seed=1, benchmark="b")
-    samples = list(sample_batches(engine, batches, Words(), SETTINGS, done.append))
+    samples = drawn(batches, engine=engine)
     first, second = samples[0], samples[1]
     assert (first.text, first.tokens, first.truncated) == (f"{first.seed % 50} 0", 3, False)
     assert (second.text, second.tokens, second.truncated) == (f"{second.seed % 50} 1 2 3", 4, True)
     assert first.seed == batches[0].seed
     assert first.verdict is None
-    assert sum(done) == len(samples) == 15
+    assert len(samples) == 15
     assert engine.calls[0] == {"temperature": 0.6, "top_p": 0.95, "limit": 4, "rows": 4}
 
 
 @pytest.mark.parametrize("replicas", [2, 3])
 def test_replicas_share_out_the_same_samples(replicas: int) -> None:
     batches = plan_batches(PROMPTS, n=3, batch_size=4, seed=1, benchmark="b")
-    alone = set(sample_batches(CountingEngine(), batches, Words(), SETTINGS))
-    shared = [
-        sample
-        for replica in range(replicas)
-        for sample in sample_batches(CountingEngine(), batches[replica::replicas], Words(), SETTINGS)
-    ]
+    alone = set(drawn(batches))
+    shared = [sample for replica in range(replicas) for sample in drawn(batches[replica::replicas])]
     assert set(shared) == alone
     assert len(shared) == len(alone)
+
+
+def test_what_is_there_is_neither_told_again_nor_drawn_where_a_whole_batch_is_there() -> None:
+    batches = plan_batches(PROMPTS, n=3, batch_size=4, seed=1, benchmark="b")
+    whole = {(sample.problem_id, sample.sample): sample for sample in drawn(batches)}
+    known = {(prompt.problem.id, index) for prompt, index in (*batches[0].requests, batches[1].requests[0])}
+    left = open_batches(batches, known)
+    assert left == batches[1:]
+    rest = drawn(left, known)
+    assert {(sample.problem_id, sample.sample) for sample in rest} == whole.keys() - known
+    assert all(whole[sample.problem_id, sample.sample] == sample for sample in rest)

@@ -84,21 +84,21 @@ def test_a_service_without_its_package(words: Words, monkeypatch: pytest.MonkeyP
 
 def test_evaluation(words: Words, data: Path, tmp_path: Path) -> None:
     model = nemo(tmp_path / "math4" / "model.nemo", TINY)
-    given = (f"evaluation.checkpoint={model}", "benchmark=tiny_math,tiny_code")
+    given = (f"engine.checkpoint={model}", "benchmark=tiny_math,tiny_code")
     assert checked("evaluate", *words(*given)).problems == []
     write_rows(data / "heldout.jsonl", [*math_rows(5), *code_rows(1)])
     problem = only(checked("evaluate", *words(*given)).problems)
     assert problem.key == "benchmark.grader" and "1 of 6 rows" in problem.found
     nemo(model, TINY, hidden_size=64)
     write_rows(data / "heldout.jsonl", math_rows(5))
-    assert only(checked("evaluate", *words(*given)).problems).key == "evaluation.checkpoint"
+    assert only(checked("evaluate", *words(*given)).problems).key == "engine.checkpoint"
 
 
 def test_a_hugging_face_folder_says_its_own_positions(words: Words, tokenizer_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "hf"
     shutil.copytree(tokenizer_folder, folder)
-    given = (f"evaluation.checkpoint={folder}", "evaluation.engine=hf")
-    assert only(checked("evaluate", *words(*given)).problems).key == "evaluation.checkpoint"
+    given = (f"engine.checkpoint={folder}", "engine=hf")
+    assert only(checked("evaluate", *words(*given)).problems).key == "engine.checkpoint"
     (folder / "config.json").write_text('{"max_position_embeddings": 170}')
     problem = only(checked("evaluate", *words(*given)).problems)
     assert problem.key == "evaluation.max_response_length"

@@ -12,7 +12,7 @@ from recipes.settings.checks import file_problems
 from recipes.settings.compose import compose
 from recipes.settings.errors import SettingsError
 
-CHECKPOINT = "evaluation.checkpoint=model.nemo"
+CHECKPOINT = "engine.checkpoint=model.nemo"
 
 
 @pytest.mark.parametrize("word", ["benchmark=tiny_math,tiny_code", "benchmark='tiny_math, tiny_code'"])

@@ -84,7 +84,7 @@ CASES: list[tuple[SettingsCommand, tuple[str, ...], dict[str, Any], str, str, st
     ),
     (
         "evaluate",
-        ("evaluation.checkpoint=a.nemo",),
+        ("engine.checkpoint=a.nemo",),
         {"evaluation.max_response_length": 500, "data.max_prompt_length": 128},
         "evaluation.max_response_length",
         "evaluation.max_response_length=384",
@@ -145,7 +145,7 @@ CASES: list[tuple[SettingsCommand, tuple[str, ...], dict[str, Any], str, str, st
     ("grpo", ("stage=sft",), {}, "stage", "stage=math1", "python -m recipes.run_sft stage=sft"),
     ("sft", ("stage=math2",), {}, "stage", "stage=sft", "python -m recipes.run_grpo stage=math2"),
     ("grpo", ("curriculum=demo",), {}, "curriculum", "leave curriculum=demo out", "run_curriculum curriculum=demo"),
-    ("evaluate", (), {}, "evaluation.checkpoint", "evaluation.checkpoint=FILE.nemo", "the model to evaluate"),
+    ("evaluate", (), {}, "engine.checkpoint", "engine.checkpoint=FILE.nemo", "the model to evaluate"),
     ("curriculum", ("curriculum.stages=[]",), {}, "curriculum.stages", "curriculum.stages=[sft,math1]", "at least one"),
 ]
 
@@ -198,7 +198,7 @@ def test_the_right_settings_pass() -> None:
 
 
 def test_greedy_evaluation_is_allowed_and_greedy_training_is_not() -> None:
-    greedy = changed(composed("evaluate", "evaluation.checkpoint=a.nemo"), {"evaluation.temperature": 0.0})
+    greedy = changed(composed("evaluate", "engine.checkpoint=a.nemo"), {"evaluation.temperature": 0.0})
     check(greedy, "evaluate")
     assert set(by_key(value_problems(changed(composed(), {"grpo.temperature": 0.0}), "grpo"))) == {"grpo.temperature"}
 
@@ -206,8 +206,8 @@ def test_greedy_evaluation_is_allowed_and_greedy_training_is_not() -> None:
 def test_checks_look_only_at_what_the_command_reads() -> None:
     """The positions of an HF checkpoint are its own, and an SFT batch is of no concern to GRPO."""
     check(changed(composed("grpo"), {"sft.global_batch_size": 7, "sft.max_sequence_length": 9999}), "grpo")
-    long = {"evaluation.engine": "hf", "evaluation.max_response_length": 9999}
-    check(changed(composed("evaluate", "evaluation.checkpoint=a"), long), "evaluate")
+    long = {"engine.name": "hf", "evaluation.max_response_length": 9999}
+    check(changed(composed("evaluate", "engine.checkpoint=a"), long), "evaluate")
 
 
 def test_all_problems_at_once() -> None:
@@ -267,7 +267,7 @@ def test_files_that_are_there(data: Path) -> None:
     where = f"data.directory={data}"
     check_files(compose("sft", [where]), "sft")
     check_files(compose("grpo", [where, f"model.restore_from={data}/weights.nemo"]), "grpo")
-    check_files(compose("evaluate", [where, f"evaluation.checkpoint={data}/weights.nemo"]), "evaluate")
+    check_files(compose("evaluate", [where, f"engine.checkpoint={data}/weights.nemo"]), "evaluate")
     check_files(compose("curriculum", [f"curriculum.initial_model={data}/weights.nemo"]), "curriculum")
     check_files(ExportSettings(f"{data}/weights.nemo", "hf", "out"), "export")
 
@@ -299,9 +299,9 @@ def test_a_folder_is_no_file_and_a_file_no_folder(data: Path) -> None:
 def test_an_hf_evaluation_needs_a_folder_and_no_tokenizer_of_ours(data: Path) -> None:
     settings = compose(
         "evaluate",
-        ["evaluation.engine=hf", f"evaluation.checkpoint={data}/weights.nemo", f"benchmark.path={data}/math1.jsonl"],
+        ["engine=hf", f"engine.checkpoint={data}/weights.nemo", f"benchmark.path={data}/math1.jsonl"],
     )
-    assert set(by_key(file_problems(settings, "evaluate"))) == {"evaluation.checkpoint"}
+    assert set(by_key(file_problems(settings, "evaluate"))) == {"engine.checkpoint"}
 
 
 def test_no_hint_at_the_demo_for_other_models(tmp_path: Path) -> None:

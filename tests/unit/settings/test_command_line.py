@@ -106,7 +106,7 @@ def test_the_plan_of_sft_counts_the_demonstrations(tmp_path: Path, capsys: pytes
 
 def test_the_plan_of_an_evaluation_counts_the_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "b.jsonl").write_text("{}\n{}\n{}", encoding="utf-8")
-    words = (f"benchmark.path={tmp_path}/b.jsonl", "evaluation.checkpoint=a.nemo", "evaluation.n=8")
+    words = (f"benchmark.path={tmp_path}/b.jsonl", "engine.checkpoint=a.nemo", "evaluation.n=8")
     assert exit_code("evaluate", *words, "--dry-run") == 0
     assert "# samples   8 samples a problem x 3 problems = 24" in capsys.readouterr().out
 

@@ -76,7 +76,7 @@ def test_a_word_of_one_stage_goes_to_that_stage_alone_and_wins() -> None:
     assert [stage.settings.grpo.max_steps for stage in (math1, math2)] == [4, 9]
     assert {stage.settings.sft.epochs for stage in (sft, math1, math2)} == {3}, "sft.epochs is a key of section sft"
     assert sft.settings.optimizer.learning_rate == 5e-4 != math1.settings.optimizer.learning_rate
-    assert compose("evaluate", [*math2.overrides, "evaluation.checkpoint=x"]).evaluation.n == 2
+    assert compose("evaluate", [*math2.overrides, "engine.checkpoint=x"]).evaluation.n == 2
     assert math1.settings.evaluation.n == compose("curriculum", words).evaluation.n != 2
 
 

@@ -1,0 +1,62 @@
+"""Verdicts on the samples of a folder; needs no model, so it runs again wherever the samples lie.
+
+    python -m evaluation.grade output=DIR                        what has no verdict yet
+    python -m evaluation.grade output=DIR --again grading.workers=16    everything, for instance after a better grader
+
+The benchmarks are those of DIR, with the settings that they were sampled with; words change the settings.
+``python -m evaluation.score output=DIR`` comes next.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tqdm import tqdm
+
+from evaluation.grading import grade_samples
+from evaluation.saved import saved_tasks
+from evaluation.store import in_order
+from evaluation.tasks import Task
+from recipes.grading.graders import Grader, GradingOptions
+from recipes.user_input import checked_input
+
+AGAIN = "--again"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command ``python -m evaluation.grade``."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if {"--help", "-h"} & set(words):
+        print(__doc__)
+        return
+    with checked_input("python -m evaluation.grade"):
+        tasks = saved_tasks([word for word in words if word != AGAIN])
+    with Grader(GradingOptions(**vars(tasks[0].settings.grading))) as grader:
+        for task in tasks:
+            grade_task(task, grader, again=AGAIN in words)
+
+
+def grade_task(task: Task, grader: Grader, *, again: bool = False) -> None:
+    """Grade what has no verdict, or everything, and put all samples into ``samples.jsonl``."""
+    ids = [problem.id for problem in task.problems]
+    samples = in_order(task.store.load(), ids)
+    if again:
+        samples = [replace(one, verdict=None, extracted=None, first_failure=None) for one in samples]
+    todo = [one for one in samples if one.verdict is None]
+    graded = samples
+    if todo:
+        with _bar(f"{task.name}: grading", len(todo)) as bar:
+            fresh = grade_samples(grader, todo, task.problems, bar.update)
+        verdicts = {(one.problem_id, one.sample): one for one in fresh}
+        graded = [verdicts.get((one.problem_id, one.sample), one) for one in samples]
+    task.store.settle(graded)
+
+
+def _bar(name: str, total: int) -> tqdm:
+    return tqdm(total=total, desc=name, unit="sample", dynamic_ncols=True, smoothing=0.05)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,272 @@
+"""n responses to every problem of the benchmarks, kept one by one; the first step of ``evaluation.run``.
+
+    python -m evaluation.sample benchmark=tiny_math,tiny_code engine.checkpoint=runs/demo/math4/model.nemo output=DIR
+    python -m evaluation.sample engine=openai engine.url=http://host:8000/v1 engine.model=NAME n=64 output=DIR
+
+Several benchmarks share one process: the model is loaded once. Killed, the same command goes on where it was.
+``python -m evaluation.grade output=DIR`` comes next.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from tqdm import tqdm
+
+from evaluation.recording import Grader, Recorder
+from evaluation.sampling import Batch, open_batches, plan_batches, sample_batches
+from evaluation.server_sampling import sample_from_server, server_of
+from evaluation.tasks import Task, read_tasks
+from recipes.atomic_files import write_text
+from recipes.backends.aligner.nemo_file import require_same_architecture
+from recipes.backends.start import start_frameworks
+from recipes.checkpoints.manifest import file_sha256, manifest_path
+from recipes.data.prompts import encode_prompts
+from recipes.data.tokenizer import load_tokenizer, pad_token_of
+from recipes.rollouts.engine import RolloutEngine
+from recipes.servers.openai_client import ServerError, require_server
+from recipes.settings.compose import settings_from_command_line, to_yaml
+from recipes.settings.schema import Settings
+from recipes.user_input import checked_input
+
+
+class Ranks(Protocol):
+    """The processes of the run; a replica is what holds one copy of the model."""
+
+    @property
+    def is_main(self) -> bool: ...
+
+    @property
+    def is_replica_source(self) -> bool: ...
+
+    @property
+    def replica(self) -> int: ...
+
+    @property
+    def replicas(self) -> int: ...
+
+    def barrier(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OneProcess:
+    """``Ranks`` of an engine that lives in one process, or on a server."""
+
+    is_main: bool = True
+    is_replica_source: bool = True
+    replica: int = 0
+    replicas: int = 1
+
+    def barrier(self) -> None:
+        """Nobody to wait for."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command ``python -m evaluation.sample``."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    settings = own_logs(settings_from_command_line("evaluate", __doc__ or "", arguments))
+    sample_tasks(settings, "evaluation.sample", arguments)
+
+
+def own_logs(settings: Settings) -> Settings:
+    """The frameworks' log goes below ``evaluation.output``; an evaluation is no run for TensorBoard and W&B."""
+    quiet = replace(settings.logging, tensorboard=False, wandb_project=None, mlflow_tracking_uri=None)
+    return replace(settings, run=replace(settings.run, directory=settings.evaluation.output), logging=quiet)
+
+
+def sample_tasks(
+    settings: Settings, module: str, arguments: Sequence[str], grader: Grader | None = None
+) -> tuple[list[Task], Ranks]:
+    """Draw what is missing; on every process of the run.
+
+    Args:
+        module: of the command, to start its ranks.
+        grader: to grade beside the sampling, where one process does it all.
+
+    Raises:
+        SystemExit: with the message, for input that cannot work and a server that does not.
+    """
+    command = f"python -m {module}"
+    with checked_input(command):
+        tasks = read_tasks(settings)
+        open_engine = _ENGINES[settings.engine.name](settings, tasks, module, arguments)
+    draw, ranks = open_engine()
+    with checked_input(command):
+        if ranks.is_main:
+            for task in tasks:
+                task.store.claim(task.identity(_weights(settings)), replace=settings.evaluation.replace)
+                write_text(task.folder / "settings.yaml", to_yaml(task.settings))
+    ranks.barrier()
+    shared = grader if ranks.replicas == 1 else None
+    try:
+        for task in tasks:
+            _sample(task, draw, ranks, shared)
+    except ServerError as error:
+        sys.exit(f"{command}: {error}")
+    return tasks, ranks
+
+
+Draw = Callable[[Task, Any, Callable[[Any], None]], None]
+"""Draws this process's share of a task: the task, the keys that are there, and whom to tell."""
+OpenEngine = Callable[[], tuple[Draw, Ranks]]
+"""Loads the model, once everything that a user gave has been looked at."""
+
+
+def _sample(task: Task, draw: Draw, ranks: Ranks, grader: Grader | None) -> None:
+    known = task.store.load()
+    wanted = {(problem.id, index) for problem in task.problems for index in range(task.settings.evaluation.n)}
+    ranks.barrier()  # everybody has seen the same samples before the first new one
+    there = len(wanted & known.keys())
+    share = len(wanted) if ranks.replicas == 1 else -(-len(wanted) // ranks.replicas)
+    name = f"{task.name} avg@{task.settings.evaluation.n}: sampling"
+    with _bar(name, share, there // ranks.replicas, shown=ranks.is_main) as bar:
+        if ranks.is_replica_source:
+            with task.store.part(ranks.replica) as part:
+                recorder = Recorder(part, task.by_id, grader, bar)
+                draw(task, known, recorder.record)
+                recorder.finish()
+        else:
+            draw(task, known, lambda _: None)
+    ranks.barrier()
+
+
+@contextmanager
+def _bar(name: str, total: int, there: int, *, shown: bool) -> Iterator[tqdm]:
+    options = {"unit": "sample", "disable": not shown, "dynamic_ncols": True, "smoothing": 0.05}
+    with tqdm(total=total, initial=there, desc=name, **options) as bar:
+        yield bar
+
+
+def _weights(settings: Settings) -> dict[str, Any]:
+    """What tells the model from others: a server's by its name, a checkpoint by its manifest or its path."""
+    engine = settings.engine
+    if engine.name == "openai":
+        return {"model": engine.model, "api": engine.api, "extra": engine.extra}
+    path = Path(str(engine.checkpoint))
+    manifest = manifest_path(path)
+    found = file_sha256(manifest) if engine.name == "megatron" and manifest.is_file() else str(path.resolve())
+    return {"engine": engine.name, "weights": found}
+
+
+def _from_server(settings: Settings, tasks: Sequence[Task], module: str, arguments: Sequence[str]) -> OpenEngine:
+    try:
+        require_server(server_of(settings.engine))
+    except ServerError as error:
+        raise ValueError(str(error)) from error
+    template = None
+    if settings.engine.api == "completions":
+        tokenizer = load_tokenizer(settings.model.tokenizer)
+
+        def template(turn: str) -> str:
+            chat = [{"role": "user", "content": turn}]
+            return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+
+    def draw(task: Task, known: Any, record: Callable[[Any], None]) -> None:
+        sample_from_server(task.settings, task.problems, known, record, template)
+
+    return lambda: (draw, OneProcess())
+
+
+def _in_batches(engine: RolloutEngine, tokenizer: Any, plans: dict[str, list[Batch]], ranks: Ranks) -> Draw:
+    def draw(task: Task, known: Any, record: Callable[[Any], None]) -> None:
+        batches = open_batches(plans[task.name], known)[ranks.replica :: ranks.replicas]
+        sample_batches(engine, batches, tokenizer, task.settings.evaluation, known, record)
+
+    return draw
+
+
+def _plans(tasks: Sequence[Task], tokenizer: Any) -> tuple[dict[str, list[Batch]], int]:
+    """Benchmark -> its batches; and the tokens of the longest prompt."""
+    plans, longest = {}, 0
+    for task in tasks:
+        settings, evaluation = task.settings, task.settings.evaluation
+        limit = settings.data.max_prompt_length
+        prompts = encode_prompts(task.problems, tokenizer, settings.benchmark.instruction, limit)
+        plans[task.name] = plan_batches(prompts, evaluation.n, settings.engine.batch_size, settings.run.seed, task.name)
+        longest = max(longest, *(len(prompt.tokens) for prompt in prompts))
+    return plans, longest
+
+
+def _from_megatron(settings: Settings, tasks: Sequence[Task], module: str, arguments: Sequence[str]) -> OpenEngine:
+    tokenizer = load_tokenizer(settings.model.tokenizer)
+    plans, _ = _plans(tasks, tokenizer)
+    require_same_architecture(Path(str(settings.engine.checkpoint)), settings.model)
+
+    def open_engine() -> tuple[Draw, Ranks]:
+        start_frameworks(settings, module, arguments)
+        from recipes.backends.aligner.actor import GrpoActor
+        from recipes.backends.aligner.ranks import MegatronRanks
+        from recipes.backends.aligner.rollouts import MegatronEngine
+        from recipes.backends.aligner.session import open_session
+
+        model = replace(settings.model, restore_from=settings.engine.checkpoint)
+        session = open_session(
+            GrpoActor,
+            replace(settings, model=model),
+            micro_batch_size=1,
+            global_batch_size=settings.cluster.nodes * settings.cluster.devices_per_node,
+            max_steps=1,
+            inference_only=True,
+        )
+        engine = MegatronEngine(
+            session.model.eval(),
+            end_tokens=[tokenizer.eos_token_id],
+            pad_token=pad_token_of(tokenizer),
+            batch_size=settings.engine.batch_size,
+        )
+        ranks = MegatronRanks()
+        return _in_batches(engine, tokenizer, plans, ranks), ranks
+
+    return open_engine
+
+
+def _from_hugging_face(settings: Settings, tasks: Sequence[Task], module: str, arguments: Sequence[str]) -> OpenEngine:
+    folder = Path(str(settings.engine.checkpoint))
+    tokenizer = load_tokenizer(str(folder))
+    plans, longest = _plans(tasks, tokenizer)
+    _require_room(folder, settings.evaluation.max_response_length, longest)
+
+    def open_engine() -> tuple[Draw, Ranks]:
+        from recipes.backends.quiet import quiet_frameworks
+
+        quiet_frameworks(Path(settings.run.directory) / "logs" / "frameworks.log")
+        from recipes.backends.huggingface.engine import HfEngine
+
+        engine = HfEngine.load(
+            folder,
+            precision=settings.cluster.precision,
+            end_tokens=[tokenizer.eos_token_id],
+            pad_token=pad_token_of(tokenizer),
+            vocab_size=len(tokenizer),
+            batch_size=settings.engine.batch_size,
+        )
+        ranks = OneProcess()
+        return _in_batches(engine, tokenizer, plans, ranks), ranks
+
+    return open_engine
+
+
+def _require_room(folder: Path, budget: int, longest_prompt: int) -> None:
+    """A Hugging Face folder says itself how many positions its model has."""
+    config = folder / "config.json"
+    if not config.is_file():
+        raise ValueError(f"engine.checkpoint: no {config}; expected a Hugging Face model folder")
+    positions = json.loads(config.read_text(encoding="utf-8")).get("max_position_embeddings")
+    if positions is not None and longest_prompt + budget > positions:
+        raise ValueError(
+            f"evaluation.max_response_length={budget}: with a prompt of {longest_prompt} tokens more than the "
+            f"{positions} positions of {config}; use at most {positions - longest_prompt}"
+        )
+
+
+_ENGINES = {"openai": _from_server, "megatron": _from_megatron, "hf": _from_hugging_face}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""avg@n and what stands beside it, from graded samples: DIR/scores.json and DIR/scores.csv.
+
+    python -m evaluation.score output=DIR [benchmark=a,b] [n=16]
+
+n: samples of each problem that count, the first ones; default: as sampled. Missing samples are reported and are in no
+mean.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from evaluation.saved import saved_tasks
+from evaluation.scores import Scores, score
+from evaluation.store import in_order
+from evaluation.tasks import Task
+from recipes.atomic_files import write_text
+from recipes.grading.math_answers import decide_exactly
+from recipes.user_input import checked_input
+
+_COLUMNS = (
+    "avg", "n", "problems", "samples", "missing", "stderr_sampling", "stderr_problems", "majority@n",
+    "truncated_fraction", "no_answer_fraction", "mean_length", "mean_length_right", "mean_length_wrong",
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command ``python -m evaluation.score``."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if {"--help", "-h"} & set(words):
+        print(__doc__)
+        return
+    with checked_input("python -m evaluation.score"):
+        words = [f"evaluation.{word}" if word.startswith("n=") else word for word in words]
+        for task in saved_tasks(words):
+            print(score_task(task))
+
+
+def score_task(task: Task) -> str:
+    """Put a benchmark's scores beside those of the others.
+
+    Returns:
+        One line for the screen.
+
+    Raises:
+        ValueError: a sample that has no verdict.
+    """
+    n, output = task.settings.evaluation.n, Path(task.settings.evaluation.output)
+    ids = [problem.id for problem in task.problems]
+    samples = [one for one in in_order(task.store.load(), ids) if one.sample < n]
+    same_answer = decide_exactly if task.settings.benchmark.grader == "math" else None
+    scores = score(samples, ids, n, same_answer)
+    path = output / "scores.json"
+    others = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    rows = others | {task.name: scores.as_dict()}
+    write_text(path, json.dumps(rows, indent=1) + "\n")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("benchmark", *_COLUMNS))
+    writer.writerows([name, *(row.get(column) for column in _COLUMNS)] for name, row in rows.items())
+    write_text(output / "scores.csv", table.getvalue())
+    return line(task.name, scores)
+
+
+def line(name: str, scores: Scores) -> str:
+    """A benchmark's score as the screen shows it."""
+
+    def shown(value: float | None, form: str) -> str:
+        return "?" if value is None else format(value, form)
+
+    return (
+        f"{name}: avg@{scores.n} {shown(scores.avg, '.3f')} ± {shown(scores.stderr_sampling, '.3f')} "
+        f"({scores.problems} problems, {scores.samples} samples, {scores.missing} missing; "
+        f"truncated {shown(scores.truncated_fraction, '.1%')}, no answer {shown(scores.no_answer_fraction, '.1%')}, "
+        f"mean length {shown(scores.mean_length, '.0f')} tokens)"
+    )
+
+
+if __name__ == "__main__":
+    main()

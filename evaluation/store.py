@@ -1,0 +1,179 @@
+"""A benchmark's samples on disk, whatever ends the process that draws them.
+
+DIR/<benchmark>/samples.jsonl             every sample, problem by problem
+DIR/<benchmark>/.samples.part_000.jsonl   what one process has drawn since, a line a sample, and its verdicts
+DIR/<benchmark>/sampling.json             what the samples were drawn from and how
+
+A part is only ever appended to. A kill leaves at most a torn last line, which counts as not drawn.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from evaluation.samples import Sample, SamplesError, write_samples
+from recipes.atomic_files import write_text
+from recipes.records import Verdict
+
+Key = tuple[str, int]
+"""Problem id and index of the sample."""
+_FIELDS = frozenset(field.name for field in fields(Sample))
+_GRADE = frozenset({"problem_id", "sample", "verdict", "extracted", "first_failure"})
+
+
+class SampleStore:
+    """The samples of one benchmark in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file = folder / "samples.jsonl"
+        self._identity = folder / "sampling.json"
+
+    def claim(self, identity: Mapping[str, Any], *, replace: bool) -> None:
+        """Say what the samples of this folder are drawn from; a folder of other samples is refused, or emptied.
+
+        Args:
+            identity: JSON values; equal means that old and new samples may stand side by side.
+            replace: remove samples that were drawn otherwise.
+
+        Raises:
+            SamplesError: names everything that differs.
+        """
+        wanted = json.loads(json.dumps(identity))
+        if self._identity.is_file():
+            found = json.loads(self._identity.read_text(encoding="utf-8"))
+            differing = [
+                f"{name} was {found.get(name)!r}, is {wanted.get(name)!r}"
+                for name in dict.fromkeys([*found, *wanted])
+                if found.get(name) != wanted.get(name)
+            ]
+            if differing and not replace:
+                raise SamplesError(
+                    f"{self.folder} holds samples that were drawn otherwise: {'; '.join(differing)}. Give the old "
+                    f"words to go on, output=OTHER for new samples, or replace=true to remove these"
+                )
+            if differing:
+                for path in (self._file, *self._parts()):
+                    path.unlink(missing_ok=True)
+        write_text(self._identity, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
+
+    def load(self) -> dict[Key, Sample]:
+        """Every sample that is there, by its key; verdicts of parts included.
+
+        Raises:
+            SamplesError: names file and line of a row that is none.
+        """
+        found: dict[Key, Sample] = {}
+        for path in (self._file, *self._parts()):
+            if path.is_file():
+                _read_into(found, path)
+        return found
+
+    def part(self, number: int) -> SamplePart:
+        """Where one process of the evaluation appends; each has a number of its own."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return SamplePart(self.folder / f".samples.part_{number:03d}.jsonl")
+
+    def settle(self, samples: Sequence[Sample]) -> None:
+        """Put these samples, all that there are, into ``samples.jsonl`` and remove the parts."""
+        write_samples(self._file, samples)
+        for path in self._parts():
+            path.unlink()
+
+    def _parts(self) -> list[Path]:
+        return sorted(self.folder.glob(".samples.part_*.jsonl"))
+
+
+class SamplePart:
+    """One process's file; every line is handed to the system at once. From any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._out: IO[bytes] | None = None
+
+    def __enter__(self) -> SamplePart:
+        self._out = self.path.open("ab")
+        if self._out.tell() and not _ends_with_newline(self.path):  # torn by a kill: closed, and passed over as no row
+            self._out.write(b"\n")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._out is not None
+        self._out.close()
+
+    def append(self, sample: Sample) -> None:
+        """One sample, graded or not."""
+        self._write(asdict(sample))
+
+    def grade(self, sample: Sample, verdict: Verdict) -> None:
+        """The verdict on a sample that was appended."""
+        self._write(
+            {
+                "problem_id": sample.problem_id,
+                "sample": sample.sample,
+                "verdict": verdict.verdict,
+                "extracted": verdict.extracted,
+                "first_failure": verdict.first_failure,
+            }
+        )
+
+    def _write(self, row: Mapping[str, Any]) -> None:
+        line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        with self._lock:
+            assert self._out is not None, "a part is written inside its with block"
+            self._out.write(line)
+            self._out.flush()
+
+
+def in_order(samples: Mapping[Key, Sample], problem_ids: Sequence[str]) -> list[Sample]:
+    """Problem by problem, then by index.
+
+    Raises:
+        SamplesError: a sample of a problem that the benchmark does not have.
+    """
+    rank = {problem: place for place, problem in enumerate(problem_ids)}
+    if unknown := sorted({problem for problem, _ in samples} - rank.keys()):
+        raise SamplesError(f"samples of {', '.join(unknown[:5])}, which the benchmark does not have")
+    return sorted(samples.values(), key=lambda one: (rank[one.problem_id], one.sample))
+
+
+def _read_into(found: dict[Key, Sample], path: Path) -> None:
+    """Rows of a file laid over those that are known; the first of two samples with one key stays."""
+    torn = path.name.startswith(".")
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            if torn:
+                continue
+            raise SamplesError(
+                f"{path}:{number}: malformed JSON ({error}); remove the line to sample it again"
+            ) from error
+        keys = set(row) if isinstance(row, dict) else set()
+        if keys == _FIELDS:
+            found.setdefault((row["problem_id"], row["sample"]), Sample(**row))
+        elif keys == _GRADE and torn:
+            key = (row["problem_id"], row["sample"])
+            if key in found:
+                found[key] = replace(
+                    found[key], **{name: row[name] for name in ("verdict", "extracted", "first_failure")}
+                )
+        else:
+            raise SamplesError(f"{path}:{number}: expected an object with the keys {', '.join(sorted(_FIELDS))}")
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, 2)
+        return file.read(1) == b"\n"

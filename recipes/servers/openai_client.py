@@ -1,0 +1,243 @@
+"""Responses from an OpenAI-compatible server: kept busy, asked again where it fails, never counted twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Generic, TypeVar
+
+import aiohttp
+
+from recipes.servers.wire import Api, BadReply, Reply, Sampling, StreamedReply, read_reply, request_body
+
+Key = TypeVar("Key")
+
+AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+"""Statuses of a server that is busy, starting or broken for the moment."""
+CONNECT_SECONDS = 30.0
+LOOK_SECONDS = 30.0
+LONGEST_LINE = 2**22
+"""Bytes of one event of a stream."""
+
+
+class ServerError(RuntimeError):
+    """The server cannot do what is asked, now or ever; the message names it, what it said, and the fix."""
+
+
+class _Refused(Exception):
+    """An answer that the same request would get again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server and how to treat it."""
+
+    url: str
+    """Up to the version: ``http://host:8000/v1``."""
+    model: str
+    api: Api = "chat"
+    stream: bool = True
+    """Streamed replies show a stall and a cut at once; whole ones cost less of this machine's time."""
+    concurrency: int = 256
+    """Requests under way."""
+    timeout_seconds: float = 7200.0
+    """Longest time for one response."""
+    stall_seconds: float = 600.0
+    """Longest silence within one."""
+    attempts: int = 10
+    """How often one request is sent before the run stops."""
+    first_wait_seconds: float = 1.0
+    """Pause after a request's first failure; it doubles with each one, up to ``longest_wait_seconds``."""
+    longest_wait_seconds: float = 60.0
+    key_variable: str = "OPENAI_API_KEY"
+    """Environment variable with the key; it may be unset."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """More keys for every request, for instance ``{"top_k": 20}``."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """With the key, where there is one."""
+        key = os.environ.get(self.key_variable)
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[Key]):
+    """One response that is wanted."""
+
+    key: Key
+    """Of the caller's, to tell responses apart."""
+    prompt: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What became of a request."""
+
+    reply: Reply
+    seconds: float
+    """Wall seconds of the attempt that succeeded."""
+    attempts: int
+
+
+Finished = Callable[[Request[Key], Response], None]
+
+
+def sample(server: Server, sampling: Sampling, requests: Iterable[Request[Key]], finished: Finished[Key]) -> None:
+    """Send every request once and tell each response as it comes, in any order, from this thread.
+
+    Requests are read as there is room for them. A failed one is sent again after a pause that grows; with a
+    ``Retry-After`` of the server's, after that.
+
+    Raises:
+        ServerError: the server refuses a request for good, or failed one ``attempts`` times; what had come until then
+            was told.
+    """
+    asyncio.run(_sample(server, sampling, iter(requests), finished))
+
+
+def require_server(server: Server) -> None:
+    """A look before any long work.
+
+    Raises:
+        ServerError: nobody answers at ``url``, the key is refused, or the server names its models and has no ``model``.
+    """
+    asyncio.run(_look(server))
+
+
+async def _look(server: Server) -> None:
+    timeout = aiohttp.ClientTimeout(total=LOOK_SECONDS)
+    try:
+        async with (
+            aiohttp.ClientSession(headers=server.headers, timeout=timeout) as session,
+            session.get(f"{server.url.rstrip('/')}/models") as reply,
+        ):
+            status, found = reply.status, await reply.json(content_type=None) if reply.status == 200 else None
+    except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        raise ServerError(f"{server.url}: {_told(error)}; start the server, or correct engine.url") from error
+    except ValueError:
+        return  # no list of models: some servers have none
+    if status in (401, 403):
+        raise ServerError(f"{server.url}: status {status}, the key is refused; export {server.key_variable}=KEY")
+    models = [row.get("id") for row in found.get("data", [])] if isinstance(found, dict) else []
+    if models and server.model not in models:
+        near = get_close_matches(server.model, [str(name) for name in models], 1, 0.0)
+        raise ServerError(
+            f"{server.url} has no model {server.model!r}; it has {', '.join(map(str, models[:20]))}: "
+            f"engine.model={near[0]}"
+        )
+
+
+async def _sample(
+    server: Server, sampling: Sampling, requests: Iterator[Request[Key]], finished: Finished[Key]
+) -> None:
+    timeout = aiohttp.ClientTimeout(
+        total=server.timeout_seconds, sock_connect=CONNECT_SECONDS, sock_read=server.stall_seconds
+    )
+    connector = aiohttp.TCPConnector(limit=server.concurrency)
+    async with aiohttp.ClientSession(
+        connector=connector, headers=server.headers, timeout=timeout, read_bufsize=LONGEST_LINE
+    ) as session:
+        one = _Asking(session, server, sampling)
+
+        async def work() -> None:
+            for request in requests:
+                finished(request, await one.ask(request))
+
+        workers = [asyncio.ensure_future(work()) for _ in range(server.concurrency)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    session: aiohttp.ClientSession
+    server: Server
+    sampling: Sampling
+
+    async def ask(self, request: Request[Key]) -> Response:
+        server = self.server
+        for attempt in range(1, server.attempts + 1):
+            started = time.monotonic()
+            try:
+                return Response(await self._once(request), time.monotonic() - started, attempt)
+            except _Refused as error:
+                raise ServerError(f"{server.url}: {error}") from error
+            except (aiohttp.ClientError, asyncio.TimeoutError, OSError, BadReply) as error:
+                told, wait = _told(error), getattr(error, "retry_after", None)
+            if attempt == server.attempts:
+                break
+            await asyncio.sleep(self._pause(attempt) if wait is None else wait)
+        raise ServerError(
+            f"{server.url}: a request failed {server.attempts} times, the last time with: {told}. What came until then "
+            f"is kept: look at the server and give the same command again, or raise engine.attempts"
+        )
+
+    async def _once(self, request: Request[Key]) -> Reply:
+        server = self.server
+        body = request_body(
+            server.api,
+            server.model,
+            request.prompt,
+            self.sampling,
+            request.seed,
+            stream=server.stream,
+            extra=server.extra,
+        )
+        path = "chat/completions" if server.api == "chat" else "completions"
+        async with self.session.post(f"{server.url.rstrip('/')}/{path}", json=body) as reply:
+            if reply.status != 200:
+                self._complain(reply.status, reply.headers.get("Retry-After"), await reply.text(errors="replace"))
+            if not server.stream:
+                return read_reply(server.api, await reply.read())
+            streamed = StreamedReply(server.api)
+            async for line in reply.content:
+                streamed.feed(line)
+            return streamed.end()
+
+    def _complain(self, status: int, retry_after: str | None, text: str) -> None:
+        said = f"status {status}: {' '.join(text.split())[:300] or 'without a word'}"
+        if status in AGAIN:
+            raise _Busy(said, self._seconds(retry_after))
+        hint = {
+            401: f"; export {self.server.key_variable}=KEY",
+            403: f"; export {self.server.key_variable}=KEY",
+            404: "; correct engine.url (up to /v1), engine.model or engine.api",
+        }.get(status, "")
+        raise _Refused(said + hint)
+
+    def _seconds(self, retry_after: str | None) -> float | None:
+        """The header's seconds, spread a little so that not all requests come back at once; None for a date."""
+        try:
+            asked = float(retry_after or "")
+        except ValueError:
+            return None
+        return min(max(asked, 0.0), self.server.longest_wait_seconds) * random.uniform(1.0, 1.2)
+
+    def _pause(self, attempt: int) -> float:
+        wait = min(self.server.first_wait_seconds * 2 ** (attempt - 1), self.server.longest_wait_seconds)
+        return wait * random.uniform(0.5, 1.0)
+
+
+class _Busy(BadReply):
+    """A status that asks for patience."""
+
+    def __init__(self, said: str, retry_after: float | None) -> None:
+        super().__init__(said)
+        self.retry_after = retry_after
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, asyncio.TimeoutError):
+        return str(error) or "no answer in time"
+    return str(error) or type(error).__name__
