@@ -123,7 +123,7 @@ _COMMANDS = (
         short="evaluation",
         examples=(
             "engine.checkpoint=runs/demo/math4/model.nemo benchmark=tiny_math,tiny_code n=8 output=scores",
-            "engine=openai engine.url=http://host:8000/v1 engine.model=NAME benchmark=tiny_math n=64 output=scores",
+            "engine=openai engine.url=http://host:8000/v1 engine.model=NAME n=64 output=scores",
         ),
     ),
     Command(
