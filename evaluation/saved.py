@@ -11,12 +11,13 @@ from evaluation.tasks import Task, content_hash, read_task
 from recipes.settings.saved import saved_settings
 
 
-def saved_tasks(words: Sequence[str]) -> list[Task]:
+def saved_tasks(words: Sequence[str], *, to_grade: bool = True) -> list[Task]:
     """The tasks of a folder that ``evaluation.sample`` wrote.
 
     Args:
         words: ``output=DIR`` and, at will, ``benchmark=a,b`` (all that there are, without it) and ``key=value`` words
             that change the settings of then, for instance ``grading.workers=16``.
+        to_grade: the machine must be able to grade them.
 
     Raises:
         SamplesError: no such folder or benchmark, or a benchmark's problems are not those that were sampled.
@@ -29,7 +30,7 @@ def saved_tasks(words: Sequence[str]) -> list[Task]:
     if unknown := [name for name in names or [] if name not in there]:
         raise SamplesError(f"benchmark={','.join(unknown)}: not in {output}, which has {', '.join(there)}")
     moved = f'evaluation.output="{output}"'
-    return [_task(output / name, [*overrides, moved]) for name in names or there]
+    return [_task(output / name, [*overrides, moved], to_grade) for name in names or there]
 
 
 def _split(words: Sequence[str]) -> tuple[Path, list[str] | None, list[str]]:
@@ -47,9 +48,9 @@ def _split(words: Sequence[str]) -> tuple[Path, list[str] | None, list[str]]:
     return output, names, overrides
 
 
-def _task(folder: Path, overrides: Sequence[str]) -> Task:
+def _task(folder: Path, overrides: Sequence[str], to_grade: bool) -> Task:
     settings = saved_settings(folder / "settings.yaml", overrides)
-    task = read_task(settings)
+    task = read_task(settings, to_grade=to_grade)
     sampled = json.loads((folder / "sampling.json").read_text(encoding="utf-8"))["problems_sha256"]
     if content_hash(task.problems) != sampled:
         raise SamplesError(

@@ -75,8 +75,12 @@ def read_tasks(settings: Settings) -> list[Task]:
     return [read_task(replace(settings, benchmark=benchmark)) for benchmark in benchmarks(settings)]
 
 
-def read_task(settings: Settings) -> Task:
-    """The benchmark ``settings.benchmark`` alone; raises as ``read_tasks``."""
+def read_task(settings: Settings, *, to_grade: bool = True) -> Task:
+    """The benchmark ``settings.benchmark`` alone; raises as ``read_tasks``.
+
+    Args:
+        to_grade: the machine must be able to grade it; a report needs no sandbox.
+    """
     benchmark = settings.benchmark
     problems = read_problems(benchmark.path)
     wanted = "answer" if benchmark.grader == "math" else "tests"
@@ -87,7 +91,8 @@ def read_task(settings: Settings) -> Task:
                 f"benchmark.grader={benchmark.grader}: expected {wanted!r} in every row of {benchmark.path}, found "
                 f"{found!r} in the one of problem {problem.id!r}"
             )
-    require_graders(problems, GradingOptions(**vars(settings.grading)))
+    if to_grade:
+        require_graders(problems, GradingOptions(**vars(settings.grading)))
     return Task(settings, tuple(problems))
 
 

@@ -59,6 +59,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "recipes.data",
         "recipes.rollouts",
         "recipes.servers",
+        "recipes.reporting",
     ),
 }
 
