@@ -46,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stages = stage_commands(words)
             check_inputs(settings, stages)
             if flags.report:
-                _report(settings, stages, Progress.open(root, words)).write()
+                report = _report(settings, stages, Progress.open(root, words))
+                _compare_evaluations(report)
+                report.write()
                 return
             while_running.enter_context(only_one(root))
             progress = Progress.open(root, words)
@@ -81,13 +83,29 @@ def _run(
 
 
 def _show(report: Report) -> None:
-    """Renew the report and print its table."""
+    """Renew the reports and print the table."""
+    _compare_evaluations(report)
     report.write()
     print()
     print_table(report.summary, list(report.benchmarks))
     print(f"\nReport: {report.page}")
+    if report.evaluation_page is not None:
+        print(f"Scores: {report.evaluation_page}")
     if report.final_hf.is_dir():
         print(f"Model:  {report.final_hf}")
+
+
+def _compare_evaluations(report: Report) -> None:
+    """The last evaluation's page, with the first one beside it; the run's own report links to it."""
+    folders = [stage.folder / "evaluation" for stage in report.stages if stage.scores()]
+    if not folders:
+        return
+    from evaluation.reporting.page import write_report  # scipy, which a run needs at its end only
+
+    try:
+        write_report(folders[-1], folders[:1] if len(folders) > 1 else [])
+    except (ValueError, OSError) as error:  # the run is done, whatever its page says
+        print(f"No page of {folders[-1]}: {error}", file=sys.stderr)
 
 
 def _report(settings: Settings, stages: Sequence[StageCommand], progress: Progress) -> Report:

@@ -122,7 +122,8 @@ def lengths(groups: Mapping[str, Sequence[int]], label: str) -> str:
         if not everything:
             empty(axes, "lengths are not known")
             return
-        edges = np.unique(np.linspace(min(everything), max(everything) + 1, LENGTH_BINS + 1).round().astype(int))
+        width = -(-(max(everything) + 1 - min(everything)) // LENGTH_BINS)  # whole tokens, so that bars are comparable
+        edges = np.arange(min(everything), max(everything) + 1 + width, width)
         colours = {"right": SERIES, "wrong": SECOND, "truncated": INK}
         below = np.zeros(len(edges) - 1)
         for name, group in groups.items():

@@ -37,6 +37,12 @@ class Report:
         """The report for a browser."""
         return self.root / "report.html"
 
+    @property
+    def evaluation_page(self) -> Path | None:
+        """The last evaluation's own report; None before there is one."""
+        pages = [stage.folder / "evaluation" / "report.html" for stage in self.stages if stage.scores()]
+        return pages[-1] if pages and pages[-1].is_file() else None
+
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Content of ``summary.json``."""
@@ -82,6 +88,7 @@ class Report:
             edge_steps=EDGE_STEPS,
             examples=list(self._examples()),
             places=self._places(),
+            evaluation_page=self.evaluation_page and os.path.relpath(self.evaluation_page, self.root),
         )
 
     def _examples(self) -> Iterator[dict[str, Any]]:

@@ -13,6 +13,12 @@ class EvaluationSettings:
     """Folder for samples and scores."""
     replace: bool
     """Remove what lies in ``output`` and was sampled otherwise; false: refuse to go on with it."""
+    report: bool
+    """Write ``report.html`` beside the scores."""
+    shards: int | None
+    """Parts that the samples are shared out to, each drawn by a job of its own; null: one job draws everything."""
+    shard: int | None
+    """Which part this job draws, 0 to ``shards`` - 1; the last one to finish puts all of them together."""
     n: int
     """Samples per problem."""
     temperature: float
