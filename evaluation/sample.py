@@ -19,11 +19,13 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
+from evaluation.merging import begin
 from evaluation.recording import Grader, Recorder
 from evaluation.sampling import Batch, open_batches, plan_batches, sample_batches
 from evaluation.server_sampling import sample_from_server, server_of
+from evaluation.shards import PLAN, finish, read_plan, shard_of
+from evaluation.store import Key
 from evaluation.tasks import Task, read_tasks
-from recipes.atomic_files import write_text
 from recipes.backends.aligner.nemo_file import require_same_architecture
 from recipes.backends.start import start_frameworks
 from recipes.checkpoints.manifest import file_sha256, manifest_path
@@ -31,7 +33,7 @@ from recipes.data.prompts import encode_prompts
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.rollouts.engine import RolloutEngine
 from recipes.servers.openai_client import ServerError, require_server
-from recipes.settings.compose import settings_from_command_line, to_yaml
+from recipes.settings.compose import settings_from_command_line
 from recipes.settings.schema import Settings
 from recipes.user_input import checked_input
 
@@ -71,13 +73,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command ``python -m evaluation.sample``."""
     arguments = sys.argv[1:] if arguments is None else arguments
     settings = own_logs(settings_from_command_line("evaluate", __doc__ or "", arguments))
-    sample_tasks(settings, "evaluation.sample", arguments)
+    tasks, ranks = sample_tasks(settings, "evaluation.sample", arguments)
+    for task in tasks:
+        if ranks.is_main and task.shard is not None:
+            finish(task.folder)
+            output = task.settings.evaluation.output
+            print(
+                f"{task.name}: {task.shard} is sampled; after all of them: python -m evaluation.merge output={output}"
+            )
 
 
 def own_logs(settings: Settings) -> Settings:
     """The frameworks' log goes below ``evaluation.output``; an evaluation is no run for TensorBoard and W&B."""
+    shard = shard_of(settings.evaluation)
+    folder = Path(settings.evaluation.output)
     quiet = replace(settings.logging, tensorboard=False, wandb_project=None, mlflow_tracking_uri=None)
-    return replace(settings, run=replace(settings.run, directory=settings.evaluation.output), logging=quiet)
+    return replace(
+        settings,
+        run=replace(settings.run, directory=str(folder if shard is None else folder / "logs" / shard.name)),
+        logging=quiet,
+    )
 
 
 def sample_tasks(
@@ -100,9 +115,10 @@ def sample_tasks(
     with checked_input(command):
         if ranks.is_main:
             for task in tasks:
-                task.store.claim(task.identity(_weights(settings)), replace=settings.evaluation.replace)
-                write_text(task.folder / "settings.yaml", to_yaml(task.settings))
+                batches = draw.batches(task) if isinstance(draw, BatchDraw) else None
+                begin(task, task.identity(_weights(settings)), batches)
     ranks.barrier()
+    tasks = [task if task.shard is None or (task.folder / PLAN).is_file() else task.whole for task in tasks]
     shared = grader if ranks.replicas == 1 else None
     try:
         for task in tasks:
@@ -121,18 +137,24 @@ OpenEngine = Callable[[], tuple[Draw, Ranks]]
 def _sample(task: Task, draw: Draw, ranks: Ranks, grader: Grader | None) -> None:
     known = task.store.load()
     wanted = {(problem.id, index) for problem in task.problems for index in range(task.settings.evaluation.n)}
+    others: set[Key] = set()
+    if task.shard is not None:
+        known |= {} if task.whole.store.differences(task.store.identity) else task.whole.store.load()
+        own = set(read_plan(task.folder).keys)
+        wanted, others = own, wanted - own
     ranks.barrier()  # everybody has seen the same samples before the first new one
     there = len(wanted & known.keys())
     share = len(wanted) if ranks.replicas == 1 else -(-len(wanted) // ranks.replicas)
-    name = f"{task.name} avg@{task.settings.evaluation.n}: sampling"
+    which = "" if task.shard is None else f", {task.shard}"
+    name = f"{task.name} avg@{task.settings.evaluation.n}{which}: sampling"
     with _bar(name, share, there // ranks.replicas, shown=ranks.is_main) as bar:
         if ranks.is_replica_source:
             with task.store.part(ranks.replica) as part:
                 recorder = Recorder(part, task.by_id, grader, bar)
-                draw(task, known, recorder.record)
+                draw(task, known.keys() | others, recorder.record)
                 recorder.finish()
         else:
-            draw(task, known, lambda _: None)
+            draw(task, known.keys() | others, lambda _: None)
     ranks.barrier()
 
 
@@ -173,12 +195,23 @@ def _from_server(settings: Settings, tasks: Sequence[Task], module: str, argumen
     return lambda: (draw, OneProcess())
 
 
-def _in_batches(engine: RolloutEngine, tokenizer: Any, plans: dict[str, list[Batch]], ranks: Ranks) -> Draw:
-    def draw(task: Task, known: Any, record: Callable[[Any], None]) -> None:
-        batches = open_batches(plans[task.name], known)[ranks.replica :: ranks.replicas]
-        sample_batches(engine, batches, tokenizer, task.settings.evaluation, known, record)
+@dataclass(frozen=True, slots=True)
+class BatchDraw:
+    """``Draw`` of an engine that decodes batches: a sample depends on the batch that it stands in."""
 
-    return draw
+    engine: RolloutEngine
+    tokenizer: Any
+    plans: dict[str, list[Batch]]
+    """Benchmark -> its batches."""
+    ranks: Ranks
+
+    def batches(self, task: Task) -> list[list[Key]]:
+        """The samples of each batch of a benchmark."""
+        return [[(prompt.problem.id, sample) for prompt, sample in batch.requests] for batch in self.plans[task.name]]
+
+    def __call__(self, task: Task, known: Any, record: Callable[[Any], None]) -> None:
+        batches = open_batches(self.plans[task.name], known)[self.ranks.replica :: self.ranks.replicas]
+        sample_batches(self.engine, batches, self.tokenizer, task.settings.evaluation, known, record)
 
 
 def _plans(tasks: Sequence[Task], tokenizer: Any) -> tuple[dict[str, list[Batch]], int]:
@@ -221,7 +254,7 @@ def _from_megatron(settings: Settings, tasks: Sequence[Task], module: str, argum
             batch_size=settings.engine.batch_size,
         )
         ranks = MegatronRanks()
-        return _in_batches(engine, tokenizer, plans, ranks), ranks
+        return BatchDraw(engine, tokenizer, plans, ranks), ranks
 
     return open_engine
 
@@ -247,7 +280,7 @@ def _from_hugging_face(settings: Settings, tasks: Sequence[Task], module: str, a
             batch_size=settings.engine.batch_size,
         )
         ranks = OneProcess()
-        return _in_batches(engine, tokenizer, plans, ranks), ranks
+        return BatchDraw(engine, tokenizer, plans, ranks), ranks
 
     return open_engine
 

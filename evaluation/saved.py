@@ -25,12 +25,17 @@ def saved_tasks(words: Sequence[str], *, to_grade: bool = True) -> list[Task]:
     """
     output, names, overrides = _split(words)
     there = sorted(path.parent.name for path in output.glob("*/sampling.json"))
+    shards = sorted({path.parents[1].name for path in output.glob("*/shards/*/sampling.json")})
+    if waiting := [name for name in names or shards if name in shards]:
+        raise SamplesError(
+            f"{output}: {', '.join(waiting)} lies there in shards; first: python -m evaluation.merge output={output}"
+        )
     if not there:
         raise SamplesError(f"output={output}: no samples there; expected a folder that evaluation.sample wrote")
     if unknown := [name for name in names or [] if name not in there]:
         raise SamplesError(f"benchmark={','.join(unknown)}: not in {output}, which has {', '.join(there)}")
     moved = f'evaluation.output="{output}"'
-    return [_task(output / name, [*overrides, moved], to_grade) for name in names or there]
+    return [saved_task(output / name, [*overrides, moved], to_grade) for name in names or there]
 
 
 def _split(words: Sequence[str]) -> tuple[Path, list[str] | None, list[str]]:
@@ -48,7 +53,8 @@ def _split(words: Sequence[str]) -> tuple[Path, list[str] | None, list[str]]:
     return output, names, overrides
 
 
-def _task(folder: Path, overrides: Sequence[str], to_grade: bool) -> Task:
+def saved_task(folder: Path, overrides: Sequence[str], to_grade: bool) -> Task:
+    """The benchmark that was sampled into ``folder``; raises as ``saved_tasks``."""
     settings = saved_settings(folder / "settings.yaml", overrides)
     task = read_task(settings, to_grade=to_grade)
     sampled = json.loads((folder / "sampling.json").read_text(encoding="utf-8"))["problems_sha256"]

@@ -45,23 +45,36 @@ class SampleStore:
         Raises:
             SamplesError: names everything that differs.
         """
-        wanted = json.loads(json.dumps(identity))
-        if self._identity.is_file():
-            found = json.loads(self._identity.read_text(encoding="utf-8"))
-            differing = [
-                f"{name} was {found.get(name)!r}, is {wanted.get(name)!r}"
-                for name in dict.fromkeys([*found, *wanted])
-                if found.get(name) != wanted.get(name)
-            ]
-            if differing and not replace:
-                raise SamplesError(
-                    f"{self.folder} holds samples that were drawn otherwise: {'; '.join(differing)}. Give the old "
-                    f"words to go on, output=OTHER for new samples, or replace=true to remove these"
-                )
-            if differing:
-                for path in (self._file, *self._parts()):
-                    path.unlink(missing_ok=True)
-        write_text(self._identity, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
+        self.require_same(identity, replace=replace)
+        if self.differences(identity):
+            for path in (self._file, *self._parts()):
+                path.unlink(missing_ok=True)
+        write_text(self._identity, json.dumps(identity, indent=1, ensure_ascii=False) + "\n")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the samples are drawn from, as ``claim`` was told."""
+        found: dict[str, Any] = json.loads(self._identity.read_text(encoding="utf-8"))
+        return found
+
+    def require_same(self, identity: Mapping[str, Any], *, replace: bool) -> None:
+        """Refuse as ``claim`` does; writes nothing."""
+        if (differing := self.differences(identity)) and not replace:
+            raise SamplesError(
+                f"{self.folder} holds samples that were drawn otherwise: {'; '.join(differing)}. Give the old "
+                f"words to go on, output=OTHER for new samples, or replace=true to remove these"
+            )
+
+    def differences(self, identity: Mapping[str, Any]) -> list[str]:
+        """What the samples of this folder were drawn from otherwise; none for a folder without samples."""
+        if not self._identity.is_file():
+            return []
+        wanted, found = json.loads(json.dumps(identity)), self.identity
+        return [
+            f"{name} was {found.get(name)!r}, is {wanted.get(name)!r}"
+            for name in dict.fromkeys([*found, *wanted])
+            if found.get(name) != wanted.get(name)
+        ]
 
     def load(self) -> dict[Key, Sample]:
         """Every sample that is there, by its key; verdicts of parts included.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from evaluation.shards import FOLDER, Shard, shard_of
 from evaluation.store import SampleStore
 from recipes.data.jsonl import problem_row, read_problems
 from recipes.grading.graders import GradingOptions, require_graders
@@ -31,9 +32,21 @@ class Task:
         return self.settings.benchmark.name
 
     @property
+    def shard(self) -> Shard | None:
+        """The part of its samples that is meant; None: all."""
+        return shard_of(self.settings.evaluation)
+
+    @property
+    def whole(self) -> Task:
+        """All its samples."""
+        evaluation = replace(self.settings.evaluation, shards=None, shard=None)
+        return replace(self, settings=replace(self.settings, evaluation=evaluation))
+
+    @property
     def folder(self) -> Path:
-        """Where its samples lie."""
-        return Path(self.settings.evaluation.output, self.name)
+        """Where its samples lie; those of a shard have a folder of their own."""
+        whole = Path(self.settings.evaluation.output, self.name)
+        return whole if self.shard is None else whole / FOLDER / self.shard.name
 
     @property
     def store(self) -> SampleStore:

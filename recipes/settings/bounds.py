@@ -107,6 +107,8 @@ RANGES: dict[str, Range] = {
     "grading.memory_mb": _at_least(32, 1024),
     "checkpoint.save_every_steps": _at_least(1, 50),
     "checkpoint.keep": _at_least(1, 3),
+    "evaluation.shards": _at_least(1, 8),
+    "evaluation.shard": _at_least(0),
     "evaluation.n": _at_least(1, 64),
     "evaluation.temperature": Range(0, 0.6),
     "evaluation.top_p": _PROBABILITY_MASS,

@@ -14,7 +14,7 @@ from recipes.settings import parallelism
 from recipes.settings.benchmarks import benchmark_problems, benchmarks
 from recipes.settings.bounds import bound_problems
 from recipes.settings.errors import SettingsError, SettingsProblem
-from recipes.settings.evaluation_schema import EngineSettings
+from recipes.settings.evaluation_schema import EngineSettings, EvaluationSettings
 from recipes.settings.relations import relation_problems, relation_warnings
 from recipes.settings.schema import ExportSettings, Settings
 
@@ -253,10 +253,23 @@ def _engine(engine: EngineSettings) -> Iterator[SettingsProblem]:
             yield SettingsProblem("engine.extra", engine.extra, "a JSON object", """engine.extra='{"top_k": 20}'""")
 
 
+def _shard(evaluation: EvaluationSettings) -> Iterator[SettingsProblem]:
+    """Both keys or none, and a shard that there is."""
+    shards, shard = evaluation.shards, evaluation.shard
+    if shards is None and shard is not None:
+        fix = f"evaluation.shards={max(2, shard + 1)}"
+        yield SettingsProblem("evaluation.shards", "null", "how many shards there are: evaluation.shard is set", fix)
+    if shards is not None and (shard is None or shard >= shards):
+        found = "null" if shard is None else str(shard)
+        expected = f"which of the shards, 0 to {shards - 1} (a job array: sbatch --array=0-{shards - 1})"
+        yield SettingsProblem("evaluation.shard", found, expected, "evaluation.shard=0")
+
+
 def _needed(settings: Settings, command: str) -> Iterator[SettingsProblem]:
     """Keys that may be null, but not in this command."""
     if command == "evaluate":
         yield from _engine(settings.engine)
+        yield from _shard(settings.evaluation)
     if command == "curriculum" and not settings.curriculum.stages:
         yield SettingsProblem("curriculum.stages", "[]", "at least one stage", "curriculum.stages=[sft,math1]")
     logging = settings.logging

@@ -207,6 +207,8 @@ def _evaluate(settings: Settings) -> Rows:
             samples += f" x {rows:,} problems = {rows * evaluation.n:,}"
         yield "benchmark", f"{benchmark.name}, {benchmark.path}"
         yield "samples", f"{samples}, at most {evaluation.max_response_length:,} tokens each"
+    if evaluation.shards is not None:
+        yield "shard", f"{evaluation.shard} of {evaluation.shards}; the last one to finish puts all of them together"
     yield "writes", evaluation.output
 
 

@@ -1,0 +1,100 @@
+"""The shards of an evaluation put together, then graded as far as they are not, scored and reported.
+
+    python -m evaluation.merge output=DIR [benchmark=a,b] [key=value ...]
+
+Shards are drawn by evaluation.run with shards=N shard=0 ... N-1, on one machine or on many, and the last one to finish
+merges them itself: this command is for shards that were only sampled (evaluation.sample), and for a merge that was
+killed. DIR/<benchmark>/samples.jsonl becomes what one job would have written, and the shards are removed. A shard that
+is missing, unfinished, doubled or of another evaluation is named, and nothing is merged. It may be killed, and may be
+started twice.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from evaluation.grade import grade_task
+from evaluation.merging import MergeError, merge, merge_lock, unfinished
+from evaluation.saved import saved_tasks
+from evaluation.score import score_task
+from evaluation.shards import finish, shard_folders
+from evaluation.tasks import Task
+from recipes.grading.graders import Grader, GradingOptions
+from recipes.user_input import checked_input
+
+COMMAND = "python -m evaluation.merge"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command ``python -m evaluation.merge``."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if {"--help", "-h"} & set(words):
+        print(__doc__)
+        return
+    with checked_input(COMMAND):
+        output, names, others = _split(words)
+        with merge_lock(output):
+            for name in _with_shards(output, names):
+                print(f"{name}: {len(merge(output / name, others).store.load())} samples merged")
+        only = [f"benchmark={','.join(names)}"] if names else []
+        tasks = saved_tasks([f"output={output}", *only, *others])
+    with Grader(GradingOptions(**vars(tasks[0].settings.grading))) as grader:
+        for task in tasks:
+            grade_task(task, grader)
+            print(score_task(task))
+
+
+def finish_shard(task: Task, grader: Grader) -> bool:
+    """What ``evaluation.run`` does once a shard is sampled: grade it and, if it was the last one, merge and score.
+
+    Args:
+        task: a shard, or the whole where there was nothing left to draw.
+
+    Returns:
+        Whether the benchmark is whole now.
+
+    Raises:
+        SystemExit: all shards are finished and do not make a whole; says what is wrong with them.
+    """
+    folder = task.whole.folder
+    if task.shard is not None:
+        grade_task(task, grader)
+        finish(task.folder)
+    with checked_input(COMMAND), merge_lock(folder.parent):
+        if task.shard is None:
+            grade_task(task, grader)
+        elif shard_folders(folder):
+            if waiting := unfinished(folder):
+                indices = ", ".join(str(one.index) for one in waiting)
+                print(f"{task.name}: {task.shard} is finished; not finished yet: {indices}")
+                return False
+            merge(folder)
+        print(score_task(task.whole))
+    return True
+
+
+def _split(words: Sequence[str]) -> tuple[Path, list[str], list[str]]:
+    output, names, others = None, [], []
+    for word in words:
+        key, _, value = word.partition("=")
+        if key in ("output", "evaluation.output"):
+            output = Path(value.strip("\"'"))
+        elif key == "benchmark":
+            names = [name for name in value.split(",") if name]
+        else:
+            others.append(word)
+    if output is None:
+        raise MergeError("output=DIR is missing: the folder that the shards were drawn into")
+    return output, names, others
+
+
+def _with_shards(output: Path, names: Sequence[str]) -> list[str]:
+    """Benchmarks that have shards: none is left where a merge was killed after its work."""
+    found = sorted({path.parents[1].name for path in output.glob("*/shards/*") if path.is_dir()})
+    return [name for name in found if not names or name in names]
+
+
+if __name__ == "__main__":
+    main()
