@@ -53,7 +53,7 @@ def finish_shard(task: Task, grader: Grader) -> bool:
         task: a shard, or the whole where there was nothing left to draw.
 
     Returns:
-        Whether the benchmark is whole now.
+        Whether this call made the benchmark whole, or found it so from the start.
 
     Raises:
         SystemExit: all shards are finished and do not make a whole; says what is wrong with them.
@@ -65,11 +65,14 @@ def finish_shard(task: Task, grader: Grader) -> bool:
     with checked_input(COMMAND), merge_lock(folder.parent):
         if task.shard is None:
             grade_task(task, grader)
-        elif shard_folders(folder):
-            if waiting := unfinished(folder):
-                indices = ", ".join(str(one.index) for one in waiting)
-                print(f"{task.name}: {task.shard} is finished; not finished yet: {indices}")
-                return False
+        elif not shard_folders(folder):
+            print(f"{task.name}: {task.shard} is finished, and another job has put all of them together")
+            return False
+        elif waiting := unfinished(folder):
+            indices = ", ".join(str(one.index) for one in waiting)
+            print(f"{task.name}: {task.shard} is finished; not finished yet: {indices}")
+            return False
+        else:
             merge(folder)
         print(score_task(task.whole))
     return True

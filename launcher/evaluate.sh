@@ -12,6 +12,7 @@
 #SBATCH --output=%x-%j.out
 # avg@n of a checkpoint on a benchmark (paper §4.1).
 #   sbatch launcher/evaluate.sh engine.checkpoint=runs/math4/model.nemo benchmark=tiny_math
+#   sbatch --array=0-7 launcher/evaluate.sh engine.checkpoint=...    eight shards; the last one to finish merges them
 # Slurm runs a copy of this file, so the checkout is looked for: around the file, in REPO_ROOT, where the job's record
 # says, and where sbatch was called.
 record=$(scontrol show job "${SLURM_JOB_ID:-0}" 2>/dev/null | sed -n '/^ *Command=/{s///;s|/launcher/evaluate\.sh.*||p;q}')

@@ -101,6 +101,9 @@ _run_in_allocation() {
       set -- cluster=h100 "cluster.nodes=$SLURM_JOB_NUM_NODES" "cluster.devices_per_node=$tasks_per_node" "$@"
       ;;
   esac
+  if [ "$command" = evaluate ] && [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then # one shard for each task of a job array
+    set -- "evaluation.shards=$SLURM_ARRAY_TASK_COUNT" "evaluation.shard=$SLURM_ARRAY_TASK_ID" "$@"
+  fi
   say "job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, start $((${SLURM_RESTART_COUNT:-0} + 1)): $command $*"
   _srun_flags
   # One task looks at the allocation of all; a step's own variables would tell it of one task a node.
@@ -196,7 +199,7 @@ _on_usr1() { # a plain return would end the script: in a trap it stands for the 
   interrupted=1
   if [ -n "$STOPPING" ]; then return 0; fi
   if [ -z "$TRAINS" ]; then
-    say "USR1, the time limit is near: this command saves nothing in between, it goes on until it is ended"
+    say "USR1, the time limit is near: this command has nothing to save, it goes on until it is ended"
     STOPPING=said
     return 0
   fi

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from recipes.settings.compose import compose
 from tests.slurm.stand_ins import StandIns
 
 WORDS = (
@@ -119,4 +120,18 @@ def test_a_step_that_fails_after_usr1_is_no_saved_one(job: StandIns) -> None:
 def test_an_evaluation_goes_on_after_usr1(job: StandIns) -> None:
     ended = job.run("evaluate.sh", usr1=True, COMMAND_DOES="ignore")
     assert (ended.status, requeues(job)) == (0, []), ended.said
-    assert "saves nothing in between" in ended.said
+    assert "has nothing to save" in ended.said
+
+
+def test_each_task_of_a_job_array_evaluates_one_shard(job: StandIns) -> None:
+    array = {"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_COUNT": "8"}
+    assert job.run("evaluate.sh", "n=64", **array).status == 0
+    _, evaluated = job.calls("python")
+    cluster = ["cluster=h100", "cluster.nodes=2", "cluster.devices_per_node=2"]
+    assert evaluated[3:] == ["evaluation.shards=8", "evaluation.shard=5", *cluster, "n=64"]
+    repeated = {"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_COUNT": "2"}  # --array=3,5: the words say of how many
+    assert job.run("evaluate.sh", "evaluation.shards=8", **repeated).status == 0
+    settings = compose("evaluate", job.calls("python")[-1][3:])
+    assert (settings.evaluation.shards, settings.evaluation.shard) == (8, 5)
+    assert job.run("stage_math1.sh", **array).status == 0
+    assert not [word for word in job.calls("python")[-1] if "shard" in word]

@@ -99,7 +99,8 @@ def test_shards_at_once_end_in_one_jobs_samples_and_scores(served: list[str], wh
     ended = [job.communicate(timeout=240) for job in jobs]
     assert [job.returncode for job in jobs] == [0] * COUNT, ended
     assert_same(tmp_path, whole)
-    assert sum("avg@4" in out for out, _ in ended) >= 1
+    assert sum("avg@4" in out for out, _ in ended) == 1, ended
+    assert all("is finished" in out for out, _ in ended if "avg@4" not in out), ended
     run([*served, *shard_words(1, tmp_path)])  # again: nothing is left to draw, and nothing is begun
     assert_same(tmp_path, whole)
 
