@@ -74,10 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with checked_input(command):
         request = read_request(words)
         tasks = _benchmarks(request.settings_words)
-    try:
-        report = scan(request, tasks)
-    except OSError as error:
-        sys.exit(f"{command}: {error}")
+        try:
+            _require_text(request)
+            report = scan(request, tasks)
+        except OSError as error:
+            raise OverlapInputError(str(error)) from error
     print(table(report))
     print(f"{request.output / 'overlap.json'}, {request.output / 'overlap.jsonl'}")
     if unread := [account for account in report["training"] if account["bad"]]:
@@ -110,9 +111,8 @@ def read_request(words: Sequence[str]) -> Request:
             given[key] = value.strip("\"'")
         else:
             others.append(word)
-    problems = [f"{key}=... is missing; expected {what}" for key, what in
-                (("training", "JSON Lines files, with commas between them"), ("output", "the folder to write to"))
-                if not given.get(key)]  # fmt: skip
+    needed = {"training": "JSON Lines files, with commas between them", "output": "the folder to write to"}
+    problems = [f"{key}=... is missing; expected {what}" for key, what in needed.items() if not given.get(key)]
     training = tuple(Path(name) for name in given.get("training", "").split(",") if name)
     problems += [f"training={path}: no such file; correct the path" for path in training if not path.is_file()]
     problems += [
@@ -135,6 +135,24 @@ def read_request(words: Sequence[str]) -> Request:
             "\n".join(["wrong words", *(f"  {problem}" for problem in problems), "(--help explains them)"])
         )
     return Request(training, Path(given["output"]), int(ngram), fields, share, tuple(others))
+
+
+def _require_text(request: Request) -> None:
+    """A key that no row has would read as no overlap."""
+    problems = []
+    for path in request.training:
+        account = FileAccount(str(path))
+        if next(training_texts(path, request.fields, account, lambda _: None), None) is None and not account.bad:
+            keys = ", ".join(account.other_keys) or "none"
+            wanted = " or ".join(request.fields.values())
+            problems.append(
+                f"{path}: no row has text at {wanted}; the first of {account.rows} rows has the keys {keys}: name "
+                f"those of its texts, prompt=KEY response=KEY"
+                if account.rows
+                else f"{path}: found no row; expected JSON Lines: check how the file was made"
+            )
+    if problems:
+        raise OverlapInputError("\n".join(problems))
 
 
 def scan(request: Request, tasks: Sequence[Task]) -> dict[str, Any]:
@@ -162,10 +180,7 @@ def scan(request: Request, tasks: Sequence[Task]) -> dict[str, Any]:
         "shortest_whole_text": min(SHORTEST, request.ngram),
         "fields": request.fields,
         "training": [asdict(account) for account in accounts],
-        "benchmarks": {
-            task.name: {"share": round(counts.overlapping_share(task.name), 6), **counts.benchmark(task.name)}
-            for task in tasks
-        },
+        "benchmarks": {task.name: counts.benchmark(task.name) for task in tasks},
     }
     write_text(request.output / "overlap.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return report

@@ -72,21 +72,17 @@ class OverlapCounts:
         """The part of ``overlap.json`` that is about one benchmark."""
         places = [place for place, (benchmark, _) in enumerate(self._problems) if benchmark == name]
         lengths = {place: self._index.lengths[place] for place in places}
+        either = self._summary(places, PARTS)
         return {
+            "share": round(either["overlapping"] / len(places), 6),
             "problems": len(places),
             "ngrams": sum(self._index.sizes[place] for place in places),
             "looked_for_as_a_whole": [self._problems[p][1] for p in places if 0 < lengths[p] < self._index.n],
             "too_short": [self._problems[p][1] for p in places if lengths[p] == 0],
             **{part: self._summary(places, (part,)) for part in PARTS},
-            "either": self._summary(places, PARTS),
+            "either": either,
             "per_problem": {self._problems[p][1]: found for p in places if (found := self._problem(p))},
         }
-
-    def overlapping_share(self, name: str) -> float:
-        """Problems of a benchmark that share an n-gram with any training text, of all its problems."""
-        found = self.benchmark(name)
-        overlapping: int = found["either"]["overlapping"]
-        return overlapping / found["problems"]
 
     def _of(self, ngrams: int, place: int) -> float:
         """Share of a problem's n-grams."""

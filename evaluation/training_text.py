@@ -39,6 +39,8 @@ class FileAccount:
     responses: int = 0
     without_text: int = 0
     """Sound rows with neither of the two, or with empty ones."""
+    other_keys: list[str] = field(default_factory=list)
+    """Of the first such row."""
     bad: int = 0
     """Rows that could not be read."""
     defects: list[str] = field(default_factory=list)
@@ -79,7 +81,9 @@ def training_texts(
             texts = _texts(row, fields, number, account)
             if texts is None:
                 continue
-            account.without_text += not texts
+            if not texts:
+                account.without_text += 1
+                account.other_keys = account.other_keys or sorted(row)
             for part, text in texts.items():
                 if part == "prompt":
                     account.prompts += 1

@@ -31,7 +31,7 @@ class Command:
 
 _PARALLEL = ("model.tensor_model_parallel_size", "model.pipeline_model_parallel_size", "cluster.devices_per_node")
 _RUN = ("run.directory", "run.seed", "run.resume", "model.restore_from", "model.tokenizer")
-_EVALUATION = ("n", "temperature", "top_p", "max_response_length", "output")
+_EVALUATION = ("n", "temperature", "top_p", "max_response_length", "output", "shards", "shard")
 
 _COMMANDS = (
     Command(

@@ -118,12 +118,34 @@ def test_rows_that_cannot_be_read_are_named_and_counted(
     assert [report(tmp_path)["training"][0][name] for name in ("rows", "prompts", "bad")] == [5, 1, 4]
 
 
-def test_a_compressed_file_that_is_cut_off_leaves_nothing(benchmark: str, tmp_path: Path) -> None:
+def test_a_compressed_file_that_is_cut_off_leaves_nothing(
+    benchmark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     training = tmp_path / "train.jsonl.gz"
-    training.write_bytes(gzip.compress(json.dumps({"problem": CARS}).encode() * 100)[:-20])
-    with pytest.raises(SystemExit, match=r"train\.jsonl\.gz: not a whole gzip file"):
+    rows = (json.dumps({"problem": CARS, "number": number}).encode() for number in range(5000))
+    training.write_bytes(gzip.compress(b"\n".join(rows))[:-20])
+    with pytest.raises(SystemExit) as ended:
         main([f"training={training}", benchmark, f"output={tmp_path / 'out'}"])
+    assert ended.value.code == 2
+    assert "train.jsonl.gz: not a whole gzip file" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_key_that_no_row_has_is_no_absence_of_overlap(
+    benchmark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training, empty = tmp_path / "train.jsonl", tmp_path / "empty.jsonl"
+    write_jsonl(training, [{"question": CARS, "answer": "2"}] * 3)
+    empty.write_text("\n")
+    with pytest.raises(SystemExit) as ended:
+        main([f"training={training},{empty}", benchmark, f"output={tmp_path / 'out'}"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert (
+        f"{training}: no row has text at problem or response; the first of 3 rows has the keys answer, question" in said
+    )
+    assert f"{empty}: found no row" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_wrong_words_are_all_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
