@@ -82,13 +82,13 @@ def begin(task: Task, identity: Mapping[str, Any], batches: Sequence[Sequence[Ke
             store = task.whole.store
             store.require_same(identity, replace=evaluation.replace)
             there = {} if store.differences(identity) else store.load()
-            if all((problem, sample) in there for problem in ids for sample in range(evaluation.n)):
+            if all((problem, sample) in there for problem in ids for sample in range(task.n)):
                 if shard_folders(whole):  # a merge was killed before it removed them
                     merge(whole)
                 return
             require_same_division(whole, shard)
-            own = shard.own_keys(ids, evaluation.n) if batches is None else shard.own_batches(batches)
-            ShardPlan(shard, evaluation.n, tuple(own), finished=False).write(task.folder)
+            own = shard.own_keys(ids, task.n) if batches is None else shard.own_batches(batches)
+            ShardPlan(shard, task.n, tuple(own), finished=False).write(task.folder)
     task.store.claim(identity, replace=evaluation.replace)
     write_text(task.folder / "settings.yaml", to_yaml(task.settings))
 

@@ -50,7 +50,7 @@ def score_task(task: Task) -> str:
     Raises:
         ValueError: a sample that has no verdict.
     """
-    n, output = task.settings.evaluation.n, Path(task.settings.evaluation.output)
+    n, output = task.n, Path(task.settings.evaluation.output)
     ids = [problem.id for problem in task.problems]
     samples = [one for one in in_order(task.store.load(), ids) if one.sample < n]
     same_answer = decide_exactly if task.settings.benchmark.grader == "math" else None

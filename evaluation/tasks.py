@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from evaluation.benchmarks.reading import read_benchmark
 from evaluation.shards import FOLDER, Shard, shard_of
 from evaluation.store import SampleStore
-from recipes.data.jsonl import problem_row, read_problems
+from recipes.data.jsonl import problem_row
 from recipes.grading.graders import GradingOptions, require_graders
 from recipes.records import Problem
-from recipes.settings.benchmarks import benchmarks
+from recipes.settings.benchmarks import settings_of_each
 from recipes.settings.schema import Settings
 
 
@@ -54,6 +55,11 @@ class Task:
         return SampleStore(self.folder)
 
     @property
+    def n(self) -> int:
+        """Samples per problem."""
+        return self.settings.evaluation.n or self.settings.benchmark.n
+
+    @property
     def by_id(self) -> dict[str, Problem]:
         """Id -> problem, in the order of the benchmark."""
         return {problem.id: problem for problem in self.problems}
@@ -85,7 +91,7 @@ def read_tasks(settings: Settings) -> list[Task]:
         ValueError: a file whose rows the benchmark's grader cannot grade.
         SandboxUnavailable: programs are to be graded and the machine cannot run the sandbox.
     """
-    return [read_task(replace(settings, benchmark=benchmark)) for benchmark in benchmarks(settings)]
+    return [read_task(one) for one in settings_of_each(settings)]
 
 
 def read_task(settings: Settings, *, to_grade: bool = True) -> Task:
@@ -95,14 +101,15 @@ def read_task(settings: Settings, *, to_grade: bool = True) -> Task:
         to_grade: the machine must be able to grade it; a report needs no sandbox.
     """
     benchmark = settings.benchmark
-    problems = read_problems(benchmark.path)
+    problems = read_benchmark(benchmark)
     wanted = "answer" if benchmark.grader == "math" else "tests"
     for problem in problems:
         found = "answer" if problem.tests is None else "tests"
         if found != wanted:
+            place = benchmark.path or benchmark.source
             raise ValueError(
-                f"benchmark.grader={benchmark.grader}: expected {wanted!r} in every row of {benchmark.path}, found "
-                f"{found!r} in the one of problem {problem.id!r}"
+                f"benchmark.grader={benchmark.grader}: expected {wanted!r} in every row of {place}, found {found!r} in "
+                f"the one of problem {problem.id!r}"
             )
     if to_grade:
         require_graders(problems, GradingOptions(**vars(settings.grading)))

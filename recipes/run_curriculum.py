@@ -20,11 +20,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from evaluation.benchmarks.reading import read_benchmark
 from recipes.curriculum.progress import Progress, only_one
 from recipes.curriculum.runner import StepRunner
 from recipes.curriculum.selection import Selection, split_flags
 from recipes.curriculum.steps import Step, check_inputs, final_hf, plan_steps
-from recipes.data.jsonl import read_problems
 from recipes.reporting.report import Report
 from recipes.reporting.summary import StageFolder
 from recipes.reporting.table import print_table
@@ -114,7 +114,7 @@ def _report(settings: Settings, stages: Sequence[StageCommand], progress: Progre
     return Report(
         root=root,
         title=settings.run.name,
-        benchmarks={benchmark.name: read_problems(benchmark.path) for benchmark in benchmarks(settings)},
+        benchmarks={benchmark.name: read_benchmark(benchmark) for benchmark in benchmarks(settings)},
         final_hf=final_hf(root),
         stages=[
             StageFolder(

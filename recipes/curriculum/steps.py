@@ -158,10 +158,11 @@ def _training(stage: StageCommand, folder: Path, checkpoint: str | None) -> Step
 
 def _evaluation(stage: StageCommand, folder: Path, checkpoint: str) -> Step:
     output = folder / "evaluation"
-    evaluation, names = stage.settings.evaluation, [b.name for b in benchmarks(stage.settings)]
+    evaluation, known = stage.settings.evaluation, benchmarks(stage.settings)
+    names, counts = [b.name for b in known], "/".join(sorted({str(evaluation.n or b.n) for b in known}))
     return Step(
         name=f"{stage.name}/evaluation",
-        title=f"{stage.name}: avg@{evaluation.n} on {', '.join(names)}, T {evaluation.temperature:g}, "
+        title=f"{stage.name}: avg@{counts} on {', '.join(names)}, T {evaluation.temperature:g}, "
         f"top-p {evaluation.top_p:g}, budget {evaluation.max_response_length:,} tokens",
         module="evaluation.run",
         arguments=(

@@ -95,7 +95,10 @@ class Preflight:
         engine = settings.engine
         if command == "evaluate" and engine.name == "openai" and engine.api == "chat":
             return None  # the server has it
-        hugging_face = command == "evaluate" and engine.name == "hf"
+        hugging_face = command == "evaluate" and (
+            engine.name == "hf"
+            or (engine.name == "trtllm" and Path(str(engine.checkpoint), "tokenizer_config.json").is_file())
+        )
         key = "engine.checkpoint" if hugging_face else "model.tokenizer"
         folder = str(engine.checkpoint) if hugging_face else settings.model.tokenizer
         if key in missing or not Path(folder).is_dir():
@@ -131,9 +134,13 @@ class Preflight:
             self._demonstrations(settings, tokenizer, findings)
         elif command == "evaluate":
             for benchmark in benchmarks(settings):
-                key = f"benchmark.path of {benchmark.name}"
-                rows = self._problems(settings, key, benchmark.path, tokenizer, benchmark.instruction, findings)
-                findings.problems += _wrong_grader(benchmark.grader, benchmark.path, rows)
+                key, place = f"benchmark.path of {benchmark.name}", benchmark.path or benchmark.source
+                rows: list[Problem] = []
+                if benchmark.path is None or Path(benchmark.path).is_file():
+                    rows, read = self.files.benchmark(key, benchmark)
+                    findings.add(read)
+                self._look_at(settings, key, place, rows, tokenizer, benchmark.instruction, findings)
+                findings.problems += _wrong_grader(benchmark.grader, place, rows)
                 if settings.engine.name == "hf" and "engine.checkpoint" not in missing:
                     findings.problems += data_files.hugging_face_room(settings, rows, tokenizer, benchmark.instruction)
         else:
@@ -156,8 +163,22 @@ class Preflight:
             return []
         rows, read = self.files.problems(key, path)
         findings.add(read)
+        self._look_at(settings, key, path, rows, tokenizer, instruction, findings)
+        return rows
+
+    def _look_at(
+        self,
+        settings: Settings,
+        key: str,
+        path: str,
+        rows: Sequence[Problem],
+        tokenizer: Any,
+        instruction: str,
+        findings: Findings,
+    ) -> None:
+        """What grades the rows, and how long their prompts are."""
         if not rows:
-            return []
+            return
         findings.add(data_files.gradable(key, path, rows, settings.grading))
         findings.problems += installation.sandbox_packages(rows, settings.grading.packages)
         if tokenizer is not None:
@@ -166,7 +187,6 @@ class Preflight:
                 findings.add(data_files.prompt_lengths(key, rows, tokenizer, instruction, limit))
             except ValueError as error:
                 findings.problems.append(SettingsProblem(key, f"{path}: {error}", "texts", f"correct {path}"))
-        return rows
 
     def _demonstrations(self, settings: Settings, tokenizer: Any, findings: Findings) -> None:
         for key, path in (("data.train", settings.data.train), ("data.validation", settings.data.validation)):

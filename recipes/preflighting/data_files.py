@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from evaluation.benchmarks.reading import read_benchmark
 from recipes.data.jsonl import MAX_REPORTED, DataFileError, read_demonstrations, read_problems
 from recipes.data.prompts import ChatTokenizer, instruction_of, prompt_ids, user_turn
 from recipes.grading.graders import GradingOptions, require_graders
@@ -16,6 +17,7 @@ from recipes.grading.sandbox_command import SandboxUnavailable
 from recipes.preflighting.findings import Findings
 from recipes.records import Demonstration, Problem
 from recipes.settings.errors import SettingsProblem
+from recipes.settings.evaluation_schema import BenchmarkSettings
 from recipes.settings.schema import GradingSettings, Settings
 
 READ_BYTES = 2**28
@@ -43,6 +45,20 @@ class DataFiles:
         if path not in self._problems:
             self._problems[path] = _read(key, path, read_problems, self.read_bytes)
         return self._problems[path]
+
+    def benchmark(self, key: str, benchmark: BenchmarkSettings) -> tuple[list[Problem], Findings]:
+        """The problems of a benchmark, all of them: its count and its hash are those of the whole."""
+        name, place = repr(benchmark), benchmark.path or benchmark.source
+        if name not in self._problems:
+            rows, findings = [], Findings()
+            try:
+                rows = read_benchmark(benchmark)
+                findings.looked_at.append(f"{place}: {len(rows):,} rows")
+            except DataFileError as error:
+                findings.problems.append(_defects_problem(key, place, error.defects))
+                findings.looked_at.append(f"{place}: {len(error.defects)} defects")
+            self._problems[name] = rows, findings
+        return self._problems[name]
 
     def demonstrations(self, key: str, path: str) -> tuple[list[Demonstration], Findings]:
         """The demonstrations that were read; none where a row is wrong."""

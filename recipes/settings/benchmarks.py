@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import replace
 
 from omegaconf import OmegaConf
 
@@ -25,11 +26,23 @@ def benchmarks(settings: Settings) -> list[BenchmarkSettings]:
     found = [settings.benchmark]
     for name in settings.benchmark.others:
         tree = OmegaConf.create(dataclasses.asdict(settings))
-        tree.benchmark = OmegaConf.merge({"others": []}, OmegaConf.load(CONF / "benchmark" / f"{name}.yaml"))
+        base, own = (
+            OmegaConf.load(CONF / folder / f"{file}.yaml")
+            for folder, file in (("base", "benchmark"), ("benchmark", name))
+        )
+        tree.benchmark = OmegaConf.merge(base, own)
         values = OmegaConf.to_container(tree.benchmark, resolve=True)
         assert isinstance(values, dict)
         found.append(BenchmarkSettings(**{str(key): value for key, value in values.items()}))
     return found
+
+
+def settings_of_each(settings: Settings) -> list[Settings]:
+    """The settings once for each benchmark: ``benchmark`` is that one, and ``evaluation.n`` is a number."""
+    return [
+        replace(settings, benchmark=one, evaluation=replace(settings.evaluation, n=settings.evaluation.n or one.n))
+        for one in benchmarks(settings)
+    ]
 
 
 def benchmark_problems(settings: Settings) -> Iterator[SettingsProblem]:

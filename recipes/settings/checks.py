@@ -87,7 +87,9 @@ def _inputs(settings: Settings | ExportSettings, command: str) -> Iterator[tuple
         return
     engine = settings.engine
     own_tokenizer = command == "evaluate" and (
-        engine.name == "hf" or (engine.name == "openai" and engine.api == "chat")
+        engine.name == "hf"
+        or (engine.name == "openai" and engine.api == "chat")
+        or (engine.name == "trtllm" and Path(str(engine.checkpoint), "tokenizer_config.json").is_file())
     )
     if command in (*TRAINING, *_SAMPLING):
         yield "data.train", settings.data.train, "file"
@@ -103,9 +105,9 @@ def _inputs(settings: Settings | ExportSettings, command: str) -> Iterator[tuple
         yield "curriculum.initial_model", settings.curriculum.initial_model, "checkpoint"
     if command == "evaluate":
         known = [settings.benchmark] if [*benchmark_problems(settings)] else benchmarks(settings)
-        yield from (("benchmark.path", benchmark.path, "file") for benchmark in known)
+        yield from (("benchmark.path", benchmark.path, "file") for benchmark in known if benchmark.path is not None)
         if engine.checkpoint is not None and engine.name != "openai":
-            yield "engine.checkpoint", engine.checkpoint, "folder" if engine.name == "hf" else "checkpoint"
+            yield "engine.checkpoint", engine.checkpoint, "folder" if engine.name in ("hf", "trtllm") else "checkpoint"
 
 
 def _other_path(key: str, path: Path) -> str:
@@ -235,7 +237,7 @@ def _engine(engine: EngineSettings) -> Iterator[SettingsProblem]:
     """What the chosen engine cannot do without."""
     if engine.name != "openai":
         if engine.checkpoint is None:
-            fix = "engine.checkpoint=FILE.nemo (engine=hf: a folder), or engine=openai engine.url=... engine.model=..."
+            fix = "engine.checkpoint=FILE.nemo (hf, trtllm: a folder), or engine=openai engine.url=... engine.model=..."
             yield SettingsProblem("engine.checkpoint", "null", "the model to evaluate", fix)
         return
     if engine.url is None or not engine.url.startswith(("http://", "https://")):

@@ -32,6 +32,9 @@ from recipes.settings.typed import CONF, build, typed_values
 SettingsCommand = Literal["sft", "grpo", "calibrate", "curriculum", "evaluate"]
 
 OmegaConf.register_new_resolver("beside", lambda folder, name: str(Path(folder).parent / name), replace=True)
+OmegaConf.register_new_resolver(
+    "by_grader", lambda grader, math, code: code if grader == "code" else math, replace=True
+)
 OmegaConf.register_new_resolver("product", lambda *factors: math.prod(map(int, factors)), replace=True)
 
 

@@ -201,11 +201,12 @@ def _evaluate(settings: Settings) -> Rows:
     what = f"{engine.model} at {engine.url}" if engine.name == "openai" else f"{engine.checkpoint}"
     yield "evaluates", f"{what} with the {engine.name} engine"
     for benchmark in benchmarks(settings):
-        samples = f"{evaluation.n} samples a problem"
-        rows = _rows(Path(benchmark.path))
-        if rows is not None:
-            samples += f" x {rows:,} problems = {rows * evaluation.n:,}"
-        yield "benchmark", f"{benchmark.name}, {benchmark.path}"
+        n = evaluation.n or benchmark.n
+        samples = f"{n} samples a problem"
+        rows = benchmark.problems or (benchmark.path and _rows(Path(benchmark.path)))
+        if rows:
+            samples += f" x {rows:,} problems = {rows * n:,}"
+        yield "benchmark", f"{benchmark.name}, {benchmark.path or benchmark.source}"
         yield "samples", f"{samples}, at most {evaluation.max_response_length:,} tokens each"
     if evaluation.shards is not None:
         yield "shard", f"{evaluation.shard} of {evaluation.shards}; the last one to finish puts all of them together"

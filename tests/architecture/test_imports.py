@@ -49,6 +49,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "recipes.rollouts",
         "recipes.training",
         "recipes.curriculum",
+        "evaluation.benchmarks",
     ),
     "reporting": ("recipes.records",),
     "user_input": ("recipes.records", "recipes.settings", "recipes.data", "recipes.grading"),

@@ -47,12 +47,38 @@ def test_sft() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("n", 64), ("temperature", 0.6), ("top_p", 0.95), ("max_response_length", 32768)]
+    ("key", "value"), [("n", None), ("temperature", 0.6), ("top_p", 0.95), ("max_response_length", 32768)]
 )
 def test_evaluation(key: str, value: object) -> None:
     settings = composed("evaluate", "cluster=h100", "engine.checkpoint=a.nemo")
     assert getattr(settings.evaluation, key) == value  # 1.1 §4.1
     assert settings.benchmark.instruction == MATH_INSTRUCTION  # 1.1 Appendix A
+
+
+@pytest.mark.parametrize(
+    ("names", "n"),
+    [
+        (("aime24", "aime25", "hmmt_feb_2025", "brumo_2025"), 64),
+        (("livecodebench_v5", "livecodebench_v6"), 8),
+        (("math_500", "humaneval", "humaneval_plus", "mbpp", "mbpp_plus"), 4),
+    ],
+)
+def test_samples_per_problem(names: tuple[str, ...], n: int) -> None:
+    for name in names:
+        settings = composed("evaluate", "cluster=h100", "engine.checkpoint=a.nemo", f"benchmark={name}")
+        assert settings.benchmark.n == n  # 1.1 §4.1
+        math = settings.benchmark.grader == "math"
+        assert settings.benchmark.instruction == (MATH_INSTRUCTION if math else CODE_INSTRUCTION)  # 1.1 Appendix A
+
+
+def test_starter_code_has_its_own_instruction() -> None:
+    for name in ("livecodebench_v5", "livecodebench_v6", "humaneval", "humaneval_plus"):
+        found = composed("evaluate", "engine.checkpoint=a.nemo", f"benchmark={name}").benchmark
+        assert found.instruction_with_starter == (  # 1.1 Appendix A
+            "Solve the problem starting with the provided function header.\n"
+            "Function header:\n```\n<starter_code>\n```\n"
+            "Please place the solution code in the following format:\n```python\n# Your solution code here\n```"
+        )
 
 
 def test_qwen2_5_math_7b() -> None:
