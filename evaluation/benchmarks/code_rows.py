@@ -101,7 +101,8 @@ def livecodebench_row(name: str, number: int, row: dict[str, Any], with_starter:
     problem = _problem(given, statement, found, with_starter if starter.strip() else None, starter.rstrip())
     contest = str(row.get("contest_date") or "")[:10]
     more = {"contest_date": contest, "title": title} if contest else {"title": title}
-    return Problem(problem.id, problem.problem, "", {**problem.metadata, **more}, problem.tests)
+    problem = Problem(problem.id, problem.problem, "", {**problem.metadata, **more}, problem.tests)
+    return BenchmarkRow(problem, canonical(found))
 
 
 def _problem(

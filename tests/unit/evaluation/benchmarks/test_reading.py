@@ -271,7 +271,7 @@ def test_mbpp_is_its_test_split(tmp_path: Path) -> None:
         return {"task_id": task, "text": "Double it.", "code": "def twice(x):\n    return 2 * x", "test_list": asserts}
 
     path = written(tmp_path / "m.jsonl", [row(task) for task in (10, 11, 510, 511)])
-    found = read_benchmark(benchmark("mbpp", path=path, problems=2, golds_sha256=None))
+    found = read_benchmark(benchmark("mbpp", path=path, problems=2, golds_sha256=None, copies_sha256=[]))
     assert [one.id for one in found] == ["mbpp-11", "mbpp-510"]
     assert found[0].problem == "Double it.\n\nYour code should pass these tests:\nassert twice(11) == 22"
     assert found[0].tests is not None and found[0].tests["entry_point"] == "twice"
