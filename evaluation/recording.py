@@ -34,9 +34,16 @@ class Recorder:
         self._lock = threading.Lock()
         self._solved = self._graded = 0
         self._pending: set[Future[Verdict]] = set()
+        self._failure: OSError | None = None
 
     def record(self, sample: Sample) -> None:
-        """A sample is complete."""
+        """A sample is complete.
+
+        Raises:
+            OSError: the disk does not take it, or did not take an earlier verdict.
+        """
+        if self._failure is not None:
+            raise self._failure
         self._part.append(sample)
         if self._grader is not None:
             verdict = self._grader.submit(sample.text, self._problems[sample.problem_id])
@@ -50,22 +57,29 @@ class Recorder:
 
         Raises:
             WorkerPoolError: the machine cannot run the graders.
+            OSError: the disk did not take a verdict.
         """
         while True:
             with self._lock:
                 pending = list(self._pending)
             if not pending:
-                return
+                break
             for verdict in pending:
                 verdict.result()
                 with self._lock:
                     self._pending.discard(verdict)
+        if self._failure is not None:
+            raise self._failure
 
     def _judged(self, sample: Sample, done: Future[Verdict]) -> None:
         if done.cancelled() or done.exception() is not None:
             return  # ``finish`` raises it
         verdict = done.result()
-        self._part.grade(sample, verdict)
+        try:
+            self._part.grade(sample, verdict)
+        except OSError as error:  # in the grader's thread: whoever records next raises it
+            self._failure = error
+            return
         with self._lock:
             self._graded += 1
             self._solved += verdict.correct and not sample.truncated

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from evaluation.grade import grade_task
 from evaluation.merge import finish_shard
+from evaluation.orderly_end import orderly_end
 from evaluation.sample import own_logs, sample_tasks
 from evaluation.score import score_task
 from recipes.grading.graders import Grader, GradingOptions
@@ -31,7 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command ``python -m evaluation.run``."""
     arguments = sys.argv[1:] if arguments is None else arguments
     settings = own_logs(settings_from_command_line("evaluate", __doc__ or "", arguments))
-    with Grader(GradingOptions(**vars(settings.grading))) as grader:  # starts no process before the first response
+    with (
+        orderly_end("python -m evaluation.run", Path(settings.evaluation.output)),
+        Grader(GradingOptions(**vars(settings.grading))) as grader,  # starts no process before the first response
+    ):
         tasks, ranks = sample_tasks(settings, "evaluation.run", arguments, grader)
         if ranks.is_main:
             whole = True

@@ -9,71 +9,50 @@ Several benchmarks share one process: the model is loaded once. Killed, the same
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tqdm import tqdm
 
+from evaluation.drawing import (
+    BatchDraw,
+    Draw,
+    OneProcess,
+    OpenEngine,
+    Ranks,
+    draw_by_key,
+    open_server,
+    plans_of,
+    require_positions,
+    require_room,
+)
 from evaluation.merging import begin
+from evaluation.orderly_end import orderly_end
 from evaluation.recording import Grader, Recorder
-from evaluation.sampling import Batch, open_batches, plan_batches, sample_batches
-from evaluation.server_sampling import sample_from_server, server_of
 from evaluation.shards import PLAN, finish, read_plan, shard_of
 from evaluation.store import Key
 from evaluation.tasks import Task, read_tasks
 from recipes.backends.aligner.nemo_file import require_same_architecture
 from recipes.backends.start import start_frameworks
+from recipes.backends.trtllm.folder import engine_folder, require_tensorrt_llm
 from recipes.checkpoints.manifest import file_sha256, manifest_path
 from recipes.data.prompts import encode_prompts
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
-from recipes.rollouts.engine import RolloutEngine
-from recipes.servers.openai_client import ServerError, require_server
 from recipes.settings.compose import settings_from_command_line
 from recipes.settings.schema import Settings
 from recipes.user_input import checked_input
-
-
-class Ranks(Protocol):
-    """The processes of the run; a replica is what holds one copy of the model."""
-
-    @property
-    def is_main(self) -> bool: ...
-
-    @property
-    def is_replica_source(self) -> bool: ...
-
-    @property
-    def replica(self) -> int: ...
-
-    @property
-    def replicas(self) -> int: ...
-
-    def barrier(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class OneProcess:
-    """``Ranks`` of an engine that lives in one process, or on a server."""
-
-    is_main: bool = True
-    is_replica_source: bool = True
-    replica: int = 0
-    replicas: int = 1
-
-    def barrier(self) -> None:
-        """Nobody to wait for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command ``python -m evaluation.sample``."""
     arguments = sys.argv[1:] if arguments is None else arguments
     settings = own_logs(settings_from_command_line("evaluate", __doc__ or "", arguments))
-    tasks, ranks = sample_tasks(settings, "evaluation.sample", arguments)
+    with orderly_end("python -m evaluation.sample", Path(settings.evaluation.output)):
+        tasks, ranks = sample_tasks(settings, "evaluation.sample", arguments)
     for task in tasks:
         if ranks.is_main and task.shard is not None:
             finish(task.folder)
@@ -105,7 +84,9 @@ def sample_tasks(
         grader: to grade beside the sampling, where one process does it all.
 
     Raises:
-        SystemExit: with the message, for input that cannot work and a server that does not.
+        SystemExit: with the message, for input that cannot work.
+        ServerError: the server does not do what it is asked; ``orderly_end`` tells it.
+        OSError: the disk is full; ``orderly_end`` tells it.
     """
     command = f"python -m {module}"
     with checked_input(command):
@@ -120,23 +101,14 @@ def sample_tasks(
     ranks.barrier()
     tasks = [task if task.shard is None or (task.folder / PLAN).is_file() else task.whole for task in tasks]
     shared = grader if ranks.replicas == 1 else None
-    try:
-        for task in tasks:
-            _sample(task, draw, ranks, shared)
-    except ServerError as error:
-        sys.exit(f"{command}: {error}")
+    for task in tasks:
+        _sample(task, draw, ranks, shared)
     return tasks, ranks
-
-
-Draw = Callable[[Task, Any, Callable[[Any], None]], None]
-"""Draws this process's share of a task: the task, the keys that are there, and whom to tell."""
-OpenEngine = Callable[[], tuple[Draw, Ranks]]
-"""Loads the model, once everything that a user gave has been looked at."""
 
 
 def _sample(task: Task, draw: Draw, ranks: Ranks, grader: Grader | None) -> None:
     known = task.store.load()
-    wanted = {(problem.id, index) for problem in task.problems for index in range(task.settings.evaluation.n)}
+    wanted = {(problem.id, index) for problem in task.problems for index in range(task.n)}
     others: set[Key] = set()
     if task.shard is not None:
         known |= {} if task.whole.store.differences(task.store.identity) else task.whole.store.load()
@@ -146,7 +118,7 @@ def _sample(task: Task, draw: Draw, ranks: Ranks, grader: Grader | None) -> None
     there = len(wanted & known.keys())
     share = len(wanted) if ranks.replicas == 1 else -(-len(wanted) // ranks.replicas)
     which = "" if task.shard is None else f", {task.shard}"
-    name = f"{task.name} avg@{task.settings.evaluation.n}{which}: sampling"
+    name = f"{task.name} avg@{task.n}{which}: sampling"
     with _bar(name, share, there // ranks.replicas, shown=ranks.is_main) as bar:
         if ranks.is_replica_source:
             with task.store.part(ranks.replica) as part:
@@ -176,59 +148,9 @@ def _weights(settings: Settings) -> dict[str, Any]:
     return {"engine": engine.name, "weights": found}
 
 
-def _from_server(settings: Settings, tasks: Sequence[Task], module: str, arguments: Sequence[str]) -> OpenEngine:
-    try:
-        require_server(server_of(settings.engine))
-    except ServerError as error:
-        raise ValueError(str(error)) from error
-    template = None
-    if settings.engine.api == "completions":
-        tokenizer = load_tokenizer(settings.model.tokenizer)
-
-        def template(turn: str) -> str:
-            chat = [{"role": "user", "content": turn}]
-            return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
-
-    def draw(task: Task, known: Any, record: Callable[[Any], None]) -> None:
-        sample_from_server(task.settings, task.problems, known, record, template)
-
-    return lambda: (draw, OneProcess())
-
-
-@dataclass(frozen=True, slots=True)
-class BatchDraw:
-    """``Draw`` of an engine that decodes batches: a sample depends on the batch that it stands in."""
-
-    engine: RolloutEngine
-    tokenizer: Any
-    plans: dict[str, list[Batch]]
-    """Benchmark -> its batches."""
-    ranks: Ranks
-
-    def batches(self, task: Task) -> list[list[Key]]:
-        """The samples of each batch of a benchmark."""
-        return [[(prompt.problem.id, sample) for prompt, sample in batch.requests] for batch in self.plans[task.name]]
-
-    def __call__(self, task: Task, known: Any, record: Callable[[Any], None]) -> None:
-        batches = open_batches(self.plans[task.name], known)[self.ranks.replica :: self.ranks.replicas]
-        sample_batches(self.engine, batches, self.tokenizer, task.settings.evaluation, known, record)
-
-
-def _plans(tasks: Sequence[Task], tokenizer: Any) -> tuple[dict[str, list[Batch]], int]:
-    """Benchmark -> its batches; and the tokens of the longest prompt."""
-    plans, longest = {}, 0
-    for task in tasks:
-        settings, evaluation = task.settings, task.settings.evaluation
-        limit = settings.data.max_prompt_length
-        prompts = encode_prompts(task.problems, tokenizer, settings.benchmark.instruction, limit)
-        plans[task.name] = plan_batches(prompts, evaluation.n, settings.engine.batch_size, settings.run.seed, task.name)
-        longest = max(longest, *(len(prompt.tokens) for prompt in prompts))
-    return plans, longest
-
-
 def _from_megatron(settings: Settings, tasks: Sequence[Task], module: str, arguments: Sequence[str]) -> OpenEngine:
     tokenizer = load_tokenizer(settings.model.tokenizer)
-    plans, _ = _plans(tasks, tokenizer)
+    plans, _ = plans_of(tasks, tokenizer)
     require_same_architecture(Path(str(settings.engine.checkpoint)), settings.model)
 
     def open_engine() -> tuple[Draw, Ranks]:
@@ -262,8 +184,8 @@ def _from_megatron(settings: Settings, tasks: Sequence[Task], module: str, argum
 def _from_hugging_face(settings: Settings, tasks: Sequence[Task], module: str, arguments: Sequence[str]) -> OpenEngine:
     folder = Path(str(settings.engine.checkpoint))
     tokenizer = load_tokenizer(str(folder))
-    plans, longest = _plans(tasks, tokenizer)
-    _require_room(folder, settings.evaluation.max_response_length, longest)
+    plans, longest = plans_of(tasks, tokenizer)
+    require_room(folder, settings.evaluation.max_response_length, longest)
 
     def open_engine() -> tuple[Draw, Ranks]:
         from recipes.backends.quiet import quiet_frameworks
@@ -285,20 +207,53 @@ def _from_hugging_face(settings: Settings, tasks: Sequence[Task], module: str, a
     return open_engine
 
 
-def _require_room(folder: Path, budget: int, longest_prompt: int) -> None:
-    """A Hugging Face folder says itself how many positions its model has."""
-    config = folder / "config.json"
-    if not config.is_file():
-        raise ValueError(f"engine.checkpoint: no {config}; expected a Hugging Face model folder")
-    positions = json.loads(config.read_text(encoding="utf-8")).get("max_position_embeddings")
-    if positions is not None and longest_prompt + budget > positions:
-        raise ValueError(
-            f"evaluation.max_response_length={budget}: with a prompt of {longest_prompt} tokens more than the "
-            f"{positions} positions of {config}; use at most {positions - longest_prompt}"
+def _from_tensorrt_llm(settings: Settings, tasks: Sequence[Task], module: str, arguments: Sequence[str]) -> OpenEngine:
+    require_tensorrt_llm()
+    folder = engine_folder(Path(str(settings.engine.checkpoint)))
+    tokenizer = load_tokenizer(str(folder.path) if folder.has_tokenizer else settings.model.tokenizer)
+    prompts = {
+        task.name: encode_prompts(
+            task.problems, tokenizer, task.settings.benchmark.instruction, task.settings.data.max_prompt_length
+        )
+        for task in tasks
+    }
+    longest = max(len(prompt.tokens) for some in prompts.values() for prompt in some)
+    budget = settings.evaluation.max_response_length
+    require_positions(folder.config, folder.positions, budget, longest)
+
+    def open_engine() -> tuple[Draw, Ranks]:
+        from recipes.backends.trtllm.engine import TensorRTLLMEngine
+
+        engine = TensorRTLLMEngine.load(
+            folder,
+            longest=longest + budget,
+            tensor_parallel_size=settings.model.tensor_model_parallel_size,
+            end_token=tokenizer.eos_token_id,
+            pad_token=pad_token_of(tokenizer),
+            concurrency=settings.engine.concurrency,
         )
 
+        def draw(task: Task, known: Any, record: Callable[[Any], None]) -> None:
+            keys = [
+                (prompt, sample)
+                for sample in range(task.n)
+                for prompt in prompts[task.name]
+                if (prompt.problem.id, sample) not in known
+            ]
+            draw_by_key(engine, task, keys, tokenizer, record)
 
-_ENGINES = {"openai": _from_server, "megatron": _from_megatron, "hf": _from_hugging_face}
+        return draw, OneProcess()
+
+    return open_engine
+
+
+_ENGINES = {
+    "openai": open_server,
+    "megatron": _from_megatron,
+    "hf": _from_hugging_face,
+    "trtllm": _from_tensorrt_llm,
+}
+"""``engine.name`` -> what looks at the settings and returns how to load the model."""
 
 
 if __name__ == "__main__":

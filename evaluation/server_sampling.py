@@ -38,6 +38,11 @@ def server_of(engine: EngineSettings) -> Server:
     )
 
 
+def seed_of(settings: Settings, problem_id: str, sample: int) -> int:
+    """The seed of one sample, in [0, 2**31): from ``run.seed``, the benchmark, the problem and the sample's index."""
+    return sampling_seed(settings.run.seed, settings.benchmark.name, problem_id, sample) % 2**SEED_BITS
+
+
 def sample_from_server(
     settings: Settings,
     problems: Sequence[Problem],
@@ -83,11 +88,10 @@ def _requests(
     settings: Settings, problems: Sequence[Problem], known: Collection[Key], template: Template | None
 ) -> Iterator[Request[Key]]:
     """First samples of all problems first, so that the running score is one of the whole benchmark."""
-    name, seed = settings.benchmark.name, settings.run.seed
-    for index in range(settings.evaluation.n):
+    for index in range(settings.evaluation.n or settings.benchmark.n):
         for problem in problems:
             if (problem.id, index) in known:
                 continue
             turn = user_turn(problem.problem, instruction_of(problem, settings.benchmark.instruction))
             prompt = turn if template is None else template(turn)
-            yield Request((problem.id, index), prompt, sampling_seed(seed, name, problem.id, index) % 2**SEED_BITS)
+            yield Request((problem.id, index), prompt, seed_of(settings, problem.id, index))

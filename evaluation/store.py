@@ -10,12 +10,15 @@ A part is only ever appended to. A kill leaves at most a torn last line, which c
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
+from io import RawIOBase
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from evaluation.samples import Sample, SamplesError, write_samples
 from recipes.atomic_files import write_text
@@ -104,17 +107,21 @@ class SampleStore:
 
 
 class SamplePart:
-    """One process's file; every line is handed to the system at once. From any thread."""
+    """One process's file; every line is handed to the system at once. From any thread.
+
+    A line that the disk does not take (full, or a quota) is taken back whole and its error raised: what is there stays
+    readable, and whoever goes on later appends behind it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        self._out: IO[bytes] | None = None
+        self._out: RawIOBase | None = None
 
     def __enter__(self) -> SamplePart:
-        self._out = self.path.open("ab")
+        self._out = self.path.open("ab", buffering=0)
         if self._out.tell() and not _ends_with_newline(self.path):  # torn by a kill: closed, and passed over as no row
-            self._out.write(b"\n")
+            self._append(b"\n")
         return self
 
     def __exit__(
@@ -142,9 +149,19 @@ class SamplePart:
     def _write(self, row: Mapping[str, Any]) -> None:
         line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
         with self._lock:
-            assert self._out is not None, "a part is written inside its with block"
-            self._out.write(line)
-            self._out.flush()
+            self._append(line)
+
+    def _append(self, line: bytes) -> None:
+        out = self._out
+        assert out is not None, "a part is written inside its with block"
+        there, written = out.tell(), 0
+        try:
+            while written < len(line):
+                written += out.write(line[written:]) or 0
+        except OSError:
+            with suppress(OSError):  # a device has no length
+                os.ftruncate(out.fileno(), there)
+            raise
 
 
 def in_order(samples: Mapping[Key, Sample], problem_ids: Sequence[str]) -> list[Sample]:

@@ -14,6 +14,12 @@ from recipes.settings.schema import ExportSettings, Settings
 FRAMEWORKS = ("torch", "nemo", "nemo_aligner", "megatron")
 GPU_FRAMEWORKS = ("apex", "transformer_engine")
 """Of ``cluster.fused_kernels`` and ``cluster.layer_spec=transformer_engine``."""
+_ENGINE_PACKAGES = {
+    "hf": ("torch", "transformers"),
+    "trtllm": ("tensorrt_llm", "transformers"),
+    "openai": ("aiohttp",),
+}
+"""Of an evaluation's engines beside Megatron."""
 
 
 def frameworks(settings: Settings | ExportSettings, command: str, *, on_node: bool) -> Findings:
@@ -43,7 +49,7 @@ def _packages(settings: Settings | ExportSettings, command: str) -> tuple[str, .
     if isinstance(settings, ExportSettings):
         return ("torch", "safetensors")
     if command == "evaluate" and settings.engine.name != "megatron":
-        return ("torch", "transformers") if settings.engine.name == "hf" else ("aiohttp",)
+        return _ENGINE_PACKAGES[settings.engine.name]
     cluster = settings.cluster
     fast = cluster.fused_kernels or cluster.layer_spec == "transformer_engine"
     return (*FRAMEWORKS, *(GPU_FRAMEWORKS if fast else ()))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
@@ -21,8 +22,8 @@ AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 """Statuses of a server that is busy, starting or broken for the moment."""
 CONNECT_SECONDS = 30.0
 LOOK_SECONDS = 30.0
-LONGEST_LINE = 2**22
-"""Bytes of one event of a stream."""
+LOOKS = 3
+"""How often a server is looked for before a run."""
 
 
 class ServerError(RuntimeError):
@@ -31,6 +32,10 @@ class ServerError(RuntimeError):
 
 class _Refused(Exception):
     """An answer that the same request would get again."""
+
+    def __init__(self, said: str, status: int) -> None:
+        super().__init__(said)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,26 +117,48 @@ def require_server(server: Server) -> None:
 
 
 async def _look(server: Server) -> None:
-    timeout = aiohttp.ClientTimeout(total=LOOK_SECONDS)
-    try:
-        async with (
-            aiohttp.ClientSession(headers=server.headers, timeout=timeout) as session,
-            session.get(f"{server.url.rstrip('/')}/models") as reply,
-        ):
-            status, found = reply.status, await reply.json(content_type=None) if reply.status == 200 else None
-    except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-        raise ServerError(f"{server.url}: {_told(error)}; start the server, or correct engine.url") from error
-    except ValueError:
-        return  # no list of models: some servers have none
-    if status in (401, 403):
-        raise ServerError(f"{server.url}: status {status}, the key is refused; export {server.key_variable}=KEY")
-    models = [row.get("id") for row in found.get("data", [])] if isinstance(found, dict) else []
+    for look in range(1, LOOKS + 1):
+        try:
+            models = await _models(server)
+            break
+        except (aiohttp.ClientConnectionError, asyncio.TimeoutError, OSError) as error:
+            if look == LOOKS:
+                raise ServerError(f"{server.url}: {_told(error)}; start the server, or correct engine.url") from error
+        except aiohttp.ClientError as error:
+            raise ServerError(f"{server.url}: {_told(error)}; correct engine.url (up to /v1)") from error
+        await asyncio.sleep(_pause(server, look))
     if models and server.model not in models:
-        near = get_close_matches(server.model, [str(name) for name in models], 1, 0.0)
+        raise ServerError(f"{server.url} has no model {server.model!r}; {_named(models, server.model)}")
+
+
+async def _models(server: Server) -> list[str]:
+    """What the server says that it has; nothing where it does not say."""
+    timeout = aiohttp.ClientTimeout(total=LOOK_SECONDS)
+    async with (
+        aiohttp.ClientSession(headers=server.headers, timeout=timeout) as session,
+        session.get(f"{server.url.rstrip('/')}/models") as reply,
+    ):
+        if reply.status in (401, 403):
+            raise ServerError(
+                f"{server.url}: status {reply.status}, the key is refused; export {server.key_variable}=KEY"
+            )
+        if reply.status != 200:
+            return []  # some servers have no list of models
+        raw = await reply.read()
+    try:
+        found = json.loads(raw)
+        return [str(row["id"]) for row in found["data"]]
+    except (ValueError, LookupError, TypeError) as error:
         raise ServerError(
-            f"{server.url} has no model {server.model!r}; it has {', '.join(map(str, models[:20]))}: "
-            f"engine.model={near[0]}"
-        )
+            f"{server.url}: /models answers {raw[:200]!r}; expected a list of models in JSON: engine.url must be the "
+            f"address of an OpenAI-compatible server, up to /v1"
+        ) from error
+
+
+def _named(models: Sequence[str], wanted: str) -> str:
+    near = get_close_matches(wanted, models, 1, 0.0)[0]
+    more = f" and {len(models) - 20} more" if len(models) > 20 else ""
+    return f"it has {', '.join(models[:20])}{more}: engine.model={near}"
 
 
 async def _sample(
@@ -141,9 +168,7 @@ async def _sample(
         total=server.timeout_seconds, sock_connect=CONNECT_SECONDS, sock_read=server.stall_seconds
     )
     connector = aiohttp.TCPConnector(limit=server.concurrency)
-    async with aiohttp.ClientSession(
-        connector=connector, headers=server.headers, timeout=timeout, read_bufsize=LONGEST_LINE
-    ) as session:
+    async with aiohttp.ClientSession(connector=connector, headers=server.headers, timeout=timeout) as session:
         one = _Asking(session, server, sampling)
 
         async def work() -> None:
@@ -172,12 +197,12 @@ class _Asking:
             try:
                 return Response(await self._once(request), time.monotonic() - started, attempt)
             except _Refused as error:
-                raise ServerError(f"{server.url}: {error}") from error
+                raise ServerError(f"{server.url}: {error}{await self._other_models(error.status)}") from error
             except (aiohttp.ClientError, asyncio.TimeoutError, OSError, BadReply) as error:
                 told, wait = _told(error), getattr(error, "retry_after", None)
             if attempt == server.attempts:
                 break
-            await asyncio.sleep(self._pause(attempt) if wait is None else wait)
+            await asyncio.sleep(_pause(server, attempt) if wait is None else wait)
         raise ServerError(
             f"{server.url}: a request failed {server.attempts} times, the last time with: {told}. What came until then "
             f"is kept: look at the server and give the same command again, or raise engine.attempts"
@@ -201,9 +226,19 @@ class _Asking:
             if not server.stream:
                 return read_reply(server.api, await reply.read())
             streamed = StreamedReply(server.api)
-            async for line in reply.content:
-                streamed.feed(line)
+            async for chunk in reply.content.iter_any():
+                streamed.feed(chunk)
             return streamed.end()
+
+    async def _other_models(self, status: int) -> str:
+        """What to say beside a refusal: the models, where the wanted one is not among them."""
+        if status not in (400, 404):
+            return ""
+        try:
+            models = await _models(self.server)
+        except (ServerError, aiohttp.ClientError, asyncio.TimeoutError, OSError):
+            return ""
+        return f"; {_named(models, self.server.model)}" if models and self.server.model not in models else ""
 
     def _complain(self, status: int, retry_after: str | None, text: str) -> None:
         said = f"status {status}: {' '.join(text.split())[:300] or 'without a word'}"
@@ -213,8 +248,9 @@ class _Asking:
             401: f"; export {self.server.key_variable}=KEY",
             403: f"; export {self.server.key_variable}=KEY",
             404: "; correct engine.url (up to /v1), engine.model or engine.api",
+            400: "; correct evaluation.max_response_length, engine.model, engine.api or engine.extra",
         }.get(status, "")
-        raise _Refused(said + hint)
+        raise _Refused(said + hint, status)
 
     def _seconds(self, retry_after: str | None) -> float | None:
         """The header's seconds, spread a little so that not all requests come back at once; None for a date."""
@@ -224,9 +260,10 @@ class _Asking:
             return None
         return min(max(asked, 0.0), self.server.longest_wait_seconds) * random.uniform(1.0, 1.2)
 
-    def _pause(self, attempt: int) -> float:
-        wait = min(self.server.first_wait_seconds * 2 ** (attempt - 1), self.server.longest_wait_seconds)
-        return wait * random.uniform(0.5, 1.0)
+
+def _pause(server: Server, attempt: int) -> float:
+    wait = min(server.first_wait_seconds * 2 ** (attempt - 1), server.longest_wait_seconds)
+    return wait * random.uniform(0.5, 1.0)
 
 
 class _Busy(BadReply):

@@ -17,6 +17,8 @@ ENDED = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence"})
 """Values of ``finish_reason`` of a response that came to its own end."""
 CUT = frozenset({"length", "max_tokens"})
 """Of one that used up its budget."""
+LONGEST_LINE = 2**22
+"""Bytes of one event of a stream."""
 
 
 class BadReply(ValueError):
@@ -98,13 +100,22 @@ class StreamedReply:
     _reasoning: list[str] = field(default_factory=list)
     _finish: str | None = None
     _tokens: int | None = None
+    _rest: bytes = b""
+    """Of a line that has not ended."""
 
-    def feed(self, line: bytes) -> None:
-        """One line of the stream.
+    def feed(self, chunk: bytes) -> None:
+        """Bytes of the stream as they come, cut anywhere.
 
         Raises:
             BadReply: data that is no JSON, or the server's own news of an error.
         """
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            self._line(line)
+        if len(self._rest) > LONGEST_LINE:
+            raise BadReply(f"no event in {self._rest[:200]!r}")
+
+    def _line(self, line: bytes) -> None:
         if not line.startswith(b"data:") or (data := line[5:].strip()) == b"[DONE]":
             return
         try:
@@ -128,6 +139,8 @@ class StreamedReply:
         Raises:
             BadReply: the stream was cut before its end.
         """
+        rest, self._rest = self._rest, b""
+        self._line(rest)
         if self._finish is None:
             raise BadReply("the stream was cut: no finish_reason")
         pieces = sum(map(bool, self._answer)) + sum(map(bool, self._reasoning))

@@ -13,7 +13,10 @@ from recipes.settings.evaluation_schema import EvaluationSettings
 
 END = 99
 PROMPTS = [EncodedPrompt(Problem(f"p{i}", "?", "1"), tuple(range(1, 3 + i % 3))) for i in range(5)]
-SETTINGS = EvaluationSettings(output="out", replace=False, n=3, temperature=0.6, top_p=0.95, max_response_length=4)
+SETTINGS = EvaluationSettings(
+    output="out", replace=False, report=False, shards=None, shard=None,
+    n=3, temperature=0.6, top_p=0.95, max_response_length=4,
+)  # fmt: skip
 
 
 class CountingEngine:

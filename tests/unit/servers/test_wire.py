@@ -51,8 +51,9 @@ def test_a_reasoning_parsers_parts_are_put_together_again(message: Any, finish: 
     stream = StreamedReply("chat")
     for part in [*({name: text} for name, text in reversed(message.items())), {}]:
         last = finish if part == {} else None
-        stream.feed(b"data: " + json.dumps({"choices": [{"delta": part, "finish_reason": last}]}).encode())
-    stream.feed(b'data: {"choices": [], "usage": {"completion_tokens": 9}}')
+        stream.feed(b"data: " + json.dumps({"choices": [{"delta": part, "finish_reason": last}]}).encode() + b"\n")
+    stream.feed(b'data: {"choices": [], "usage": {"comple')
+    stream.feed(b'tion_tokens": 9}}\r\n\r\n')
     stream.feed(b"data: [DONE]")
     assert stream.end() == expected
 
