@@ -19,10 +19,10 @@ INSTALL := $(PIP) install --no-deps --no-compile --progress-bar off
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 QUIET_CPU := $(OFFLINE) OMP_NUM_THREADS=1
 
-.PHONY: help setup demo test real-model bench bench-grading lint format types lock clean
+.PHONY: help setup demo test real-model bench bench-grading bench-evaluation bench-kills lint format types lock clean
 
 help:  ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	echo '  Variables: PYTHON=python3.12 (interpreter of .venv), OVERRIDES="key=value ..." (demo, real-model, bench), ARGS="..." (test)'
 
 setup: $(STAMP)  ## Make .venv from the lock (every other target does it too)
@@ -51,6 +51,12 @@ bench: $(STAMP)  ## Speed of GRPO steps on the tiny model with random weights (O
 
 bench-grading: $(STAMP)  ## Speed of the math and code graders, beside math-verify alone and a process per sample
 	@$(QUIET_CPU) $(RUN) -m tests.bench.grading $(ARGS)
+
+bench-evaluation: $(STAMP)  ## Throughput of the evaluation's client, beside a bare load generator on the same server
+	@$(QUIET_CPU) $(RUN) -m tests.bench.serving $(ARGS)
+
+bench-kills: $(STAMP)  ## 2,000 requests to a server that fails, the client killed ten times: nothing lost, the same scores
+	@$(QUIET_CPU) $(RUN) -m tests.bench.kills $(ARGS)
 
 lint: $(STAMP)  ## ruff: rules and formatting; shellcheck: every shell script
 	@$(RUN) -m ruff check .

@@ -1,6 +1,6 @@
 """An OpenAI-compatible server that fails in every way a real one does, drawn from a seed.
 
-    python -m tests.unit.servers.fault_server [--faults 0.3] [--seconds 0.0] [--seed 1] [--log FILE]
+    python -m tests.unit.servers.fault_server [--faults 0.3] [--seconds 0.0] [--seed 1] [--context 65536] [--log FILE]
 
 prints its port. The text of a response depends on prompt and seed alone, so that whoever asks again gets the same one.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import random
 from hashlib import sha256
 from pathlib import Path
@@ -28,10 +29,10 @@ def text_of(prompt: str, seed: int) -> str:
 
 
 class FaultServer:
-    """The handlers; ``faults`` is the share of requests that fail."""
+    """The handlers; ``faults`` is the share of requests that fail, ``context`` the most tokens of a request."""
 
-    def __init__(self, faults: float, seconds: float, seed: int, log: Path | None) -> None:
-        self.faults, self.seconds, self.log = faults, seconds, log
+    def __init__(self, faults: float, seconds: float, seed: int, context: int, log: Path | None) -> None:
+        self.faults, self.seconds, self.context, self.log = faults, seconds, context, log
         self.random = random.Random(seed)
 
     def app(self) -> web.Application:
@@ -48,6 +49,9 @@ class FaultServer:
         body = await request.json()
         if body["model"] != MODEL:
             return web.json_response({"error": {"message": f"no model {body['model']}"}}, status=404)
+        if body["max_tokens"] > self.context:
+            told = f"This model's maximum context length is {self.context} tokens"
+            return web.json_response({"error": {"message": told}}, status=400)
         chat = "messages" in body
         prompt = body["messages"][-1]["content"] if chat else body["prompt"]
         fault = self.random.choice(FAULTS) if self.random.random() < self.faults else ""
@@ -128,6 +132,8 @@ if __name__ == "__main__":
     parser.add_argument("--faults", type=float, default=0.3)
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--context", type=int, default=65536)
     parser.add_argument("--log", type=Path)
     given = parser.parse_args()
-    asyncio.run(serve(FaultServer(given.faults, given.seconds, given.seed, given.log)))
+    logging.disable(logging.CRITICAL)  # of clients that were killed in the middle of a reply
+    asyncio.run(serve(FaultServer(given.faults, given.seconds, given.seed, given.context, given.log)))
