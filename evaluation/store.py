@@ -154,7 +154,7 @@ class SamplePart:
     def _append(self, line: bytes) -> None:
         out = self._out
         assert out is not None, "a part is written inside its with block"
-        there, written = out.tell(), 0
+        there, written = os.fstat(out.fileno()).st_size, 0
         try:
             while written < len(line):
                 written += out.write(line[written:]) or 0

@@ -276,5 +276,5 @@ class _Busy(BadReply):
 
 def _told(error: BaseException) -> str:
     if isinstance(error, asyncio.TimeoutError):
-        return str(error) or "no answer in time"
+        return f"no answer in time ({error})" if str(error) else "no answer in time"
     return str(error) or type(error).__name__
