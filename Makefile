@@ -19,7 +19,7 @@ INSTALL := $(PIP) install --no-deps --no-compile --progress-bar off
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 QUIET_CPU := $(OFFLINE) OMP_NUM_THREADS=1
 
-.PHONY: help setup demo test real-model bench bench-grading bench-evaluation bench-kills lint format types lock clean
+.PHONY: help setup demo test real-model bench bench-grading bench-evaluation bench-kills real-server lint format types lock clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,15 @@ bench-evaluation: $(STAMP)  ## Throughput of the evaluation's client, beside a b
 
 bench-kills: $(STAMP)  ## 2,000 requests to a server that fails, the client killed ten times: nothing lost, the same scores
 	@$(QUIET_CPU) $(RUN) -m tests.bench.kills $(ARGS)
+
+LLAMA := build/llama-server
+real-server: $(STAMP)  ## HumanEval n=2 from llama.cpp's server and from transformers, the same weights: the same scores
+	@if ! cmp -s tests/bench/llama_server.txt $(LLAMA)/installed.txt; then
+	  $(RUN) -m venv --clear $(LLAMA)
+	  $(LLAMA)/bin/python -m pip install -q --disable-pip-version-check -r tests/bench/llama_server.txt
+	  cp tests/bench/llama_server.txt $(LLAMA)/installed.txt
+	fi
+	$(OFFLINE) $(RUN) -m tests.bench.real_server --server-python $(LLAMA)/bin/python $(ARGS)
 
 lint: $(STAMP)  ## ruff: rules and formatting; shellcheck: every shell script
 	@$(RUN) -m ruff check .

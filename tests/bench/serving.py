@@ -3,7 +3,8 @@
     python -m tests.bench.serving [--requests 6000] [--concurrency 256] [--seconds 0.25] [--rounds 5]
 
 Measured with a server that takes --seconds for a response (at 256 under way still a thousand responses a second, more
-than a node of GPUs gives), and with one that takes no time at all, so that all of the client's own work shows. The bare generator posts the same bodies over the same number of connections and reads the replies to their end: it parses
+than a node of GPUs gives), and with one that takes no time at all, so that all of the client's own work shows. The bare
+generator posts the same bodies over the same number of connections and reads the replies to their end: it parses
 nothing, keeps nothing and repeats nothing. The evaluation's client writes every sample to its file, as in a run.
 """
 

@@ -1,8 +1,8 @@
 """Samples from TensorRT-LLM in this process, by its LLM API: requests in flight together, each with its own seed.
 
 Checked against sources, not run: ``llmapi/llm.py``, ``executor/result.py`` and ``sampling_params.py`` between 0.17 and
-1.0, the API reference of 1.x. 0.x takes a ``BuildConfig`` for a Hugging Face folder; 1.x takes the sizes themselves, and
-the class that loads built engines is the one in ``_tensorrt_engine``.
+1.0, the API reference of 1.x. 0.x takes a ``BuildConfig`` for a Hugging Face folder; 1.x takes the sizes themselves,
+and the class that loads built engines is the one in ``_tensorrt_engine``.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ def main(root: Path, *second: str) -> None:
         page=root / "report.html",
         root=root,
         final_hf=root / "final",
+        stages=[],
+        evaluation_page=None,
     )
     run_curriculum.plan_steps = lambda *_: steps
     run_curriculum._report = lambda *_: report
