@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from io import RawIOBase
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,8 @@ from recipes.records import Verdict
 
 Key = tuple[str, int]
 """Problem id and index of the sample."""
-_FIELDS = frozenset(field.name for field in fields(Sample))
+_NAMES = tuple(field.name for field in fields(Sample))
+_FIELDS = frozenset(_NAMES)
 _GRADE = frozenset({"problem_id", "sample", "verdict", "extracted", "first_failure"})
 
 
@@ -132,7 +133,9 @@ class SamplePart:
 
     def append(self, sample: Sample) -> None:
         """One sample, graded or not."""
-        self._write(asdict(sample))
+        self._write(
+            {name: getattr(sample, name) for name in _NAMES}
+        )  # asdict copies deeply: a tenth of a client's time
 
     def grade(self, sample: Sample, verdict: Verdict) -> None:
         """The verdict on a sample that was appended."""
