@@ -10,18 +10,15 @@ A part is only ever appended to. A kill leaves at most a torn last line, which c
 from __future__ import annotations
 
 import json
-import os
-import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import fields, replace
-from io import RawIOBase
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from evaluation.samples import Sample, SamplesError, write_samples
 from recipes.atomic_files import write_text
+from recipes.data.appended import AppendedFile, differences
 from recipes.records import Verdict
 
 Key = tuple[str, int]
@@ -73,12 +70,7 @@ class SampleStore:
         """What the samples of this folder were drawn from otherwise; none for a folder without samples."""
         if not self._identity.is_file():
             return []
-        wanted, found = json.loads(json.dumps(identity)), self.identity
-        return [
-            f"{name} was {found.get(name)!r}, is {wanted.get(name)!r}"
-            for name in dict.fromkeys([*found, *wanted])
-            if found.get(name) != wanted.get(name)
-        ]
+        return differences(self.identity, identity)
 
     def load(self) -> dict[Key, Sample]:
         """Every sample that is there, by its key; verdicts of parts included.
@@ -108,38 +100,30 @@ class SampleStore:
 
 
 class SamplePart:
-    """One process's file; every line is handed to the system at once. From any thread.
-
-    A line that the disk does not take (full, or a quota) is taken back whole and its error raised: what is there stays
-    readable, and whoever goes on later appends behind it.
-    """
+    """One process's file (``recipes.data.appended``): a line a sample, and their verdicts. From any thread."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.Lock()
-        self._out: RawIOBase | None = None
+        self._file = AppendedFile(path)
 
     def __enter__(self) -> SamplePart:
-        self._out = self.path.open("ab", buffering=0)
-        if self._out.tell() and not _ends_with_newline(self.path):  # torn by a kill: closed, and passed over as no row
-            self._append(b"\n")
+        self._file.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._out is not None
-        self._out.close()
+        self._file.__exit__(kind, error, trace)
 
     def append(self, sample: Sample) -> None:
         """One sample, graded or not."""
-        self._write(
+        self._file.append(
             {name: getattr(sample, name) for name in _NAMES}
         )  # asdict copies deeply: a tenth of a client's time
 
     def grade(self, sample: Sample, verdict: Verdict) -> None:
         """The verdict on a sample that was appended."""
-        self._write(
+        self._file.append(
             {
                 "problem_id": sample.problem_id,
                 "sample": sample.sample,
@@ -148,23 +132,6 @@ class SamplePart:
                 "first_failure": verdict.first_failure,
             }
         )
-
-    def _write(self, row: Mapping[str, Any]) -> None:
-        line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
-        with self._lock:
-            self._append(line)
-
-    def _append(self, line: bytes) -> None:
-        out = self._out
-        assert out is not None, "a part is written inside its with block"
-        there, written = os.fstat(out.fileno()).st_size, 0
-        try:
-            while written < len(line):
-                written += out.write(line[written:]) or 0
-        except OSError:
-            with suppress(OSError):  # a device has no length
-                os.ftruncate(out.fileno(), there)
-            raise
 
 
 def in_order(samples: Mapping[Key, Sample], problem_ids: Sequence[str]) -> list[Sample]:
@@ -204,9 +171,3 @@ def _read_into(found: dict[Key, Sample], path: Path) -> None:
                 )
         else:
             raise SamplesError(f"{path}:{number}: expected an object with the keys {', '.join(sorted(_FIELDS))}")
-
-
-def _ends_with_newline(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        return file.read(1) == b"\n"
