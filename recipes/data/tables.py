@@ -15,19 +15,20 @@ import pyarrow.parquet as pq
 
 from recipes.atomic_files import atomic_file
 
+# large strings: the texts of one table may hold more than 2 GB
 ROWS = pa.schema(
     [
         ("row", pa.int64()),  # part * 2**40 + place in the part
         ("id", pa.string()),  # of the problem: rows with several responses to one problem share it
         ("digest", pa.string()),  # of the whole row
         ("domain", pa.string()),  # math or code
-        ("problem", pa.string()),
+        ("problem", pa.large_string()),
         ("answer", pa.string()),  # empty: none
-        ("tests", pa.string()),  # canonical JSON; empty: none
-        ("response", pa.string()),  # null: none
+        ("tests", pa.large_string()),  # canonical JSON; empty: none
+        ("response", pa.large_string()),  # null: none
         ("source", pa.string()),
         ("licence", pa.string()),
-        ("metadata", pa.string()),  # canonical JSON, an object
+        ("metadata", pa.large_string()),  # canonical JSON, an object
     ]
 )
 DECISIONS = pa.schema(
@@ -42,7 +43,7 @@ SAMPLES = pa.schema(
         ("id", pa.string()),  # of the problem
         ("sample", pa.int32()),  # 0 .. k-1 within the problem
         ("domain", pa.string()),
-        ("response", pa.string()),
+        ("response", pa.large_string()),
         ("tokens", pa.int32()),  # of the training tokenizer, end token included; null: not counted
         ("truncated", pa.bool_()),  # the teacher's length budget ended it; null: not known
         ("correct", pa.bool_()),  # null: not graded

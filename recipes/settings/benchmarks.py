@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -23,18 +24,28 @@ def benchmarks(settings: Settings) -> list[BenchmarkSettings]:
     Raises:
         FileNotFoundError: there is no such file; ``benchmark_problems`` finds that beforehand.
     """
-    found = [settings.benchmark]
-    for name in settings.benchmark.others:
-        tree = OmegaConf.create(dataclasses.asdict(settings))
-        base, own = (
-            OmegaConf.load(CONF / folder / f"{file}.yaml")
-            for folder, file in (("base", "benchmark"), ("benchmark", name))
-        )
-        tree.benchmark = OmegaConf.merge(base, own)
-        values = OmegaConf.to_container(tree.benchmark, resolve=True)
-        assert isinstance(values, dict)
-        found.append(BenchmarkSettings(**{str(key): value for key, value in values.items()}))
-    return found
+    around = dataclasses.asdict(settings)
+    return [settings.benchmark, *(_from_files(name, around) for name in settings.benchmark.others)]
+
+
+def published(name: str) -> BenchmarkSettings:
+    """A file of ``conf/benchmark`` by itself, one without references to other settings.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    return _from_files(name, {})
+
+
+def _from_files(name: str, around: Mapping[str, Any]) -> BenchmarkSettings:
+    tree = OmegaConf.create(dict(around))
+    base, own = (
+        OmegaConf.load(CONF / folder / f"{file}.yaml") for folder, file in (("base", "benchmark"), ("benchmark", name))
+    )
+    tree.benchmark = OmegaConf.merge(base, own)
+    values = OmegaConf.to_container(tree.benchmark, resolve=True)
+    assert isinstance(values, dict)
+    return BenchmarkSettings(**{str(key): value for key, value in values.items()})
 
 
 def settings_of_each(settings: Settings) -> list[Settings]:

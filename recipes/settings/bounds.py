@@ -120,6 +120,13 @@ RANGES: dict[str, Range] = {
     "engine.timeout_seconds": Range(0, 7200.0, above_low=True),
     "engine.stall_seconds": Range(0, 600.0, above_low=True),
     "engine.attempts": _at_least(1, 10),
+    "seed": Range(0, 1234, high=2**63 - 1),
+    "parts.count": Range(1, 16, high=4096),
+    "parts.workers": _at_least(0),
+    "parts.cpus_per_task": _at_least(1),
+    "parts.memory_gb_per_cpu": _at_least(1, 8),
+    "decontaminate.ngram": _at_least(2, 9),
+    "decontaminate.code_ngram": _at_least(2, 14),
 }
 """Every number of the schema. Two rollouts are the fewest whose standard deviation (Eq. 2) can differ from zero."""
 
@@ -142,6 +149,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "engine.name": ("megatron", "hf", "trtllm", "openai"),
     "engine.api": ("chat", "completions"),
     "format": ("hf",),
+    "data.domain": ("math", "code"),
+    "parts.executor": ("local", "slurm"),
 }
 
 

@@ -15,35 +15,38 @@ from recipes.settings.benchmarks import benchmark_problems, benchmarks
 from recipes.settings.bounds import bound_problems
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.evaluation_schema import EngineSettings, EvaluationSettings
+from recipes.settings.prepare_checks import prepare_inputs, prepare_problems
 from recipes.settings.relations import relation_problems, relation_warnings
-from recipes.settings.schema import ExportSettings, Settings
+from recipes.settings.schema import AnySettings, ExportSettings, PrepareSettings, Settings
 
 TRAINING = ("sft", "grpo")
 _SAMPLING = ("grpo", "calibrate")
 """Commands that sample the problems of a GRPO stage."""
 
 
-def check(settings: Settings | ExportSettings, command: str) -> None:
+def check(settings: AnySettings, command: str) -> None:
     """Raises SettingsError with every value that cannot work."""
     problems = value_problems(settings, command)
     if problems:
         raise SettingsError(problems)
 
 
-def check_files(settings: Settings | ExportSettings, command: str) -> None:
+def check_files(settings: AnySettings, command: str) -> None:
     """Raises SettingsError with every file or folder that the command reads and that is not there."""
     problems = file_problems(settings, command)
     if problems:
         raise SettingsError(problems)
 
 
-def value_problems(settings: Settings | ExportSettings, command: str) -> list[SettingsProblem]:
+def value_problems(settings: AnySettings, command: str) -> list[SettingsProblem]:
     """Values that cannot work in ``command``, in the order of the schema's sections.
 
     Relations between values are looked at once every single value is sound and the stage is one of the command's: no
     problem follows from another.
     """
     problems = list(bound_problems(settings))
+    if isinstance(settings, PrepareSettings):
+        return problems or prepare_problems(settings)
     if problems or isinstance(settings, ExportSettings):
         return problems
     return [*_stage(settings, command)] or [
@@ -57,14 +60,14 @@ def value_problems(settings: Settings | ExportSettings, command: str) -> list[Se
     ]
 
 
-def value_warnings(settings: Settings | ExportSettings, command: str) -> list[SettingsProblem]:
+def value_warnings(settings: AnySettings, command: str) -> list[SettingsProblem]:
     """Values that work and that their author may want to look at again; for settings without ``value_problems``."""
-    if isinstance(settings, ExportSettings) or command not in _SAMPLING:
+    if not isinstance(settings, Settings) or command not in _SAMPLING:
         return []
     return relation_warnings(settings)
 
 
-def file_problems(settings: Settings | ExportSettings, command: str) -> list[SettingsProblem]:
+def file_problems(settings: AnySettings, command: str) -> list[SettingsProblem]:
     """Inputs of ``command`` that are missing, with the nearest name in the same folder where there is one."""
     problems: list[SettingsProblem] = []
     for key, path, kind in _inputs(settings, command):
@@ -81,7 +84,10 @@ def file_problems(settings: Settings | ExportSettings, command: str) -> list[Set
     return problems
 
 
-def _inputs(settings: Settings | ExportSettings, command: str) -> Iterator[tuple[str, str, str]]:
+def _inputs(settings: AnySettings, command: str) -> Iterator[tuple[str, str, str]]:
+    if isinstance(settings, PrepareSettings):
+        yield from prepare_inputs(settings)
+        return
     if isinstance(settings, ExportSettings):
         yield "checkpoint", settings.checkpoint, "checkpoint"
         return
@@ -121,9 +127,9 @@ def _other_path(key: str, path: Path) -> str:
     return f"{key}={folder / near[0]}" if near else f"{key}=PATH"
 
 
-def _demo_hint(settings: Settings | ExportSettings, key: str) -> str:
+def _demo_hint(settings: AnySettings, key: str) -> str:
     """How the tiny model's data come to be; other models' data are the user's own."""
-    if isinstance(settings, ExportSettings) or settings.model.name != "tiny":
+    if not isinstance(settings, Settings) or settings.model.name != "tiny":
         return ""
     if not key.startswith(("data.", "benchmark.", "model.tokenizer")):
         return ""

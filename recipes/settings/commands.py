@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recipes.settings.schema import ExportSettings, Settings
+from recipes.settings.overrides import GROUPS
+from recipes.settings.schema import ExportSettings, PrepareSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,10 @@ class Command:
     root: str = "recipe"
     """Root file in ``conf/``."""
     schema: type = Settings
+    groups: tuple[str, ...] = GROUPS
+    """Folders of ``conf/`` of which an option is chosen."""
+    values: str = "base"
+    """Folder of ``conf/`` with every key's default, its unit and its source."""
 
 
 _PARALLEL = ("model.tensor_model_parallel_size", "model.pipeline_model_parallel_size", "cluster.devices_per_node")
@@ -133,6 +138,31 @@ _COMMANDS = (
         examples=("checkpoint=runs/demo/math4/model.nemo format=hf output=exported",),
         root="export",
         schema=ExportSettings,
+        groups=(),
+        values="export.yaml",
+    ),
+    Command(
+        name="prepare",
+        module="recipes.prepare_data",
+        main_keys=(
+            "data.inputs",
+            "data.against",
+            "data.sources",
+            "data.benchmarks",
+            "steps",
+            "output",
+            "seed",
+            "parts.workers",
+            "parts.executor",
+        ),
+        examples=(
+            "data=local data.inputs=[A.jsonl,B.jsonl] data.against=[BENCH.jsonl] steps=[deduplicate,decontaminate] output=DIR",
+            "data=sft output=DIR --dry-run",
+        ),
+        root="prepare",
+        schema=PrepareSettings,
+        groups=("data",),
+        values="prepare",
     ),
 )
 

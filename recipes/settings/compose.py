@@ -25,7 +25,7 @@ from recipes.settings.fields import fields_of
 from recipes.settings.help_page import help_page
 from recipes.settings.overrides import group_options, lengthened, sort_overrides
 from recipes.settings.plan import launch_problems, plan, stage_lines
-from recipes.settings.schema import ExportSettings, Settings
+from recipes.settings.schema import AnySettings, ExportSettings, PrepareSettings, Settings
 from recipes.settings.stage_words import split_words
 from recipes.settings.typed import CONF, build, typed_values
 
@@ -42,7 +42,9 @@ OmegaConf.register_new_resolver("product", lambda *factors: math.prod(map(int, f
 def compose(command: SettingsCommand, overrides: Sequence[str] = ()) -> Settings: ...
 @overload
 def compose(command: Literal["export"], overrides: Sequence[str] = ()) -> ExportSettings: ...
-def compose(command: str, overrides: Sequence[str] = ()) -> Settings | ExportSettings:
+@overload
+def compose(command: Literal["prepare"], overrides: Sequence[str] = ()) -> PrepareSettings: ...
+def compose(command: str, overrides: Sequence[str] = ()) -> AnySettings:
     """Composes the configuration of a command. Looks neither at the values' sense nor at the disk (``checks``).
 
     Args:
@@ -66,7 +68,7 @@ def compose(command: str, overrides: Sequence[str] = ()) -> Settings | ExportSet
     if problems or own_problems or more:
         raise SettingsError([*problems, *own_problems, *more])
     settings = build(entry.schema, values)
-    assert isinstance(settings, Settings | ExportSettings)
+    assert isinstance(settings, AnySettings)
     return settings
 
 
@@ -78,9 +80,13 @@ def settings_from_command_line(
 def settings_from_command_line(
     command: Literal["export"], description: str, argv: Sequence[str] | None = None, *, require_files: bool = True
 ) -> ExportSettings: ...
+@overload
+def settings_from_command_line(
+    command: Literal["prepare"], description: str, argv: Sequence[str] | None = None, *, require_files: bool = True
+) -> PrepareSettings: ...
 def settings_from_command_line(
     command: Any, description: str, argv: Sequence[str] | None = None, *, require_files: bool = True
-) -> Settings | ExportSettings:
+) -> AnySettings:
     """What every entry point calls first: the checked settings, or help, a dry run or the errors, and then the end.
 
     ``--help`` explains the command with the defaults that the other words give. ``--dry-run`` prints the resolved
@@ -99,7 +105,7 @@ def settings_from_command_line(
     try:
         if "--help" in words or "-h" in words:
             _print_and_exit(_help(COMMANDS[command], description, overrides))
-        settings: Settings | ExportSettings = compose(command, overrides)
+        settings: AnySettings = compose(command, overrides)
         problems = [*value_problems(settings, command), *launch_problems(settings, command, os.environ)]
         missing = file_problems(settings, command)
         if require_files and not dry_run:
@@ -123,18 +129,18 @@ def _stage_lines(overrides: Sequence[str]) -> list[str]:
     return stage_lines((stage.name, stage.command, stage.settings) for stage in stage_commands(overrides))
 
 
-def to_yaml(settings: Settings | ExportSettings) -> str:
+def to_yaml(settings: AnySettings) -> str:
     """The settings as YAML, in the order of the schema, resolved; ends with a newline."""
     return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(settings)))
 
 
-def flatten(settings: Settings | ExportSettings) -> dict[str, Any]:
+def flatten(settings: AnySettings) -> dict[str, Any]:
     """Dotted key -> value, in the order of the schema; lists stay lists."""
     return {key: value_of(settings, key) for key in fields_of(type(settings))}
 
 
 def _options(entry: Command) -> Mapping[str, Sequence[str]]:
-    return group_options(CONF) if entry.schema is Settings else {}
+    return group_options(CONF, entry.groups)
 
 
 def _lay_over(entry: Command, overrides: Sequence[str]) -> DictConfig:

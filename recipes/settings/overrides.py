@@ -21,12 +21,13 @@ SHARED = "every_stage"
 MANY = "benchmark"
 """The group of which a word may choose several options, ``benchmark=aime24,aime25``."""
 GROUPS = ("stage", "model", "cluster", "scale", "benchmark", "engine", "curriculum")
+"""Of the root ``recipe``."""
 
 
-def group_options(conf: Path) -> dict[str, tuple[str, ...]]:
+def group_options(conf: Path, groups: Sequence[str] = GROUPS) -> dict[str, tuple[str, ...]]:
     """Group -> names of its files below ``conf``, nested ones with a slash (``tiny/math1``)."""
     options: dict[str, tuple[str, ...]] = {}
-    for group in GROUPS:
+    for group in groups:
         files = [path.relative_to(conf / group).with_suffix("") for path in (conf / group).rglob("*.yaml")]
         options[group] = tuple(sorted(name.as_posix() for name in files if name.name != SHARED))
     return options

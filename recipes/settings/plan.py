@@ -9,17 +9,20 @@ from recipes.settings.benchmarks import benchmarks
 from recipes.settings.commands import COMMANDS
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.parallelism import data_parallel_size, world_size
-from recipes.settings.schema import ExportSettings, ModelSettings, Settings
+from recipes.settings.prepare_plan import prepare_lines
+from recipes.settings.schema import AnySettings, ExportSettings, ModelSettings, PrepareSettings, Settings
 
 _COUNTED_BYTES = 2**28
 """A larger file of demonstrations is not read for the plan (256 MiB takes about a second)."""
 
 
-def plan(settings: Settings | ExportSettings, command: str, missing: Sequence[SettingsProblem] = ()) -> list[str]:
+def plan(settings: AnySettings, command: str, missing: Sequence[SettingsProblem] = ()) -> list[str]:
     """The plan in lines: ranks, batch arithmetic, steps, tokens, where from and where to, and the missing files."""
     rows = [("command", f"python -m {COMMANDS[command].module}")]
     if isinstance(settings, ExportSettings):
         rows += [("reads", settings.checkpoint), ("writes", f"{settings.output} ({settings.format})")]
+    elif isinstance(settings, PrepareSettings):
+        rows += prepare_lines(settings)
     else:
         rows += _common(settings)
         rows += _PARTS[command](settings)
@@ -51,12 +54,10 @@ def _in_short(settings: Settings, command: str) -> str:
     )
 
 
-def launch_problems(
-    settings: Settings | ExportSettings, command: str, environ: Mapping[str, str]
-) -> list[SettingsProblem]:
+def launch_problems(settings: AnySettings, command: str, environ: Mapping[str, str]) -> list[SettingsProblem]:
     """A launcher (torchrun, srun) that started another number of ranks than the settings describe."""
     launched = environ.get("WORLD_SIZE", "")
-    if isinstance(settings, ExportSettings) or command not in ("sft", "grpo") or not launched.isdigit():
+    if not isinstance(settings, Settings) or command not in ("sft", "grpo") or not launched.isdigit():
         return []
     ranks = world_size(settings)
     if int(launched) == ranks:

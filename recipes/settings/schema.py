@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recipes.settings.evaluation_schema import BenchmarkSettings, EngineSettings, EvaluationSettings
+from recipes.settings.prepare_schema import PrepareSettings
 
 
 @dataclass
@@ -346,3 +347,7 @@ class ExportSettings:
     """``hf``: a folder that ``AutoModelForCausalLM`` loads."""
     output: str
     """Folder to write; one that this command wrote before is replaced, any other non-empty one refused."""
+
+
+AnySettings = Settings | ExportSettings | PrepareSettings
+"""Of any command; the last two have root files of their own in ``conf/``."""

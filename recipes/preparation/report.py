@@ -1,0 +1,108 @@
+"""``report.json``: the counts that add up and what each step found; ``manifest.json``: where it came from.
+
+The report follows from the rows alone: the order of the inputs and the number of workers do not show in it. Places,
+times and versions stand in the manifest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from recipes.atomic_files import write_text
+from recipes.checkpoints.manifest import file_sha256
+from recipes.checkpoints.provenance import git_state
+from recipes.preparation.decontaminate import contamination_report
+from recipes.preparation.publish import FILES
+from recipes.settings.prepare_checks import chosen_steps
+from recipes.settings.prepare_schema import PrepareSettings
+
+PLACES = 1000
+"""Rejected rows whose place the manifest has; the rest are counted."""
+_LIBRARIES = ("polars", "pyarrow", "rensa", "datatrove", "datasets", "numpy")
+
+
+def report_task(settings: PrepareSettings, work: Path, published: Path, command: tuple[str, ...], folder: Path, task: int) -> None:
+    """The one task of this phase."""
+    output = Path(settings.output)
+    report = json.loads((published / "counts.json").read_text(encoding="utf-8"))
+    for step in chosen_steps(settings):
+        report[step] = _STEPS[step](settings, work)
+    write_text(output / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    manifest = {
+        "command": command,
+        "settings": dataclasses.asdict(settings),
+        "inputs": [_file(path) for path in settings.data.inputs],
+        "against": [_file(path) for path in settings.data.against],
+        "rejected_at_reading": _places(work / "collect.read"),
+        "git": None if (state := git_state()) is None else dataclasses.asdict(state),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    write_text(output / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+
+
+def table(report: dict[str, Any]) -> str:
+    """What the screen shows: one source a line, in columns that tabs align."""
+    kinds = ["read", "output", *FILES]
+    rows = [["source", *kinds]]
+    rows += [[name, *(f"{found.get(kind, 0):,}" for kind in kinds)] for name, found in report["by_source"].items()]
+    if len(rows) != 2:
+        rows.append(["all", *(f"{report['counts'].get(kind, 0):,}" for kind in kinds)])
+    tabs = [max(map(len, column)) // 8 + 1 for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell + "\t" * (wide - len(cell) // 8) for cell, wide in zip(row, tabs, strict=True)]
+        lines.append("".join(cells).rstrip("\t"))
+    return "\n".join(lines)
+
+
+def _deduplicate(settings: PrepareSettings, work: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((work / "deduplicate.decide" / "report.json").read_text(encoding="utf-8"))
+    return {"ngram": settings.deduplicate.ngram, "threshold": settings.deduplicate.threshold, **found}
+
+
+def _decontaminate(settings: PrepareSettings, work: Path) -> dict[str, Any]:
+    details = list(_details(work / "decontaminate.scan"))
+    rule = settings.decontaminate
+    found = contamination_report(details, work / "decontaminate.benchmarks" / "texts.parquet")
+    ngrams = Counter(one["ngram"] for one in details)
+    commonest = sorted(ngrams.items(), key=lambda pair: (-pair[1], pair[0]))[:20]
+    return {
+        "ngram": rule.ngram,
+        "code_ngram": rule.code_ngram,
+        "benchmarks": found,
+        "commonest_ngrams": [{"ngram": ngram, "prompts": count} for ngram, count in commonest],
+    }
+
+
+_STEPS = {"deduplicate": _deduplicate, "decontaminate": _decontaminate}
+
+
+def _details(folder: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted(folder.glob("*.parquet")):
+        yield from map(json.loads, pq.read_table(path, columns=["detail"])["detail"].to_pylist())
+
+
+def _file(path: str) -> dict[str, Any]:
+    return {"path": path, "bytes": Path(path).stat().st_size, "sha256": file_sha256(Path(path))}
+
+
+def _places(read_folder: Path) -> dict[str, Any]:
+    """The first rows that could not be read: where they stand, and why."""
+    places: list[str] = []
+    count = 0
+    for path in sorted(read_folder.glob("*/rejected.parquet")):
+        table = pq.read_table(path, columns=["place", "reason"])
+        count += len(table)
+        places += [f"{row['place']}: {row['reason']}" for row in table.slice(0, PLACES - len(places)).to_pylist()]
+    return {"rows": count, "first": places}

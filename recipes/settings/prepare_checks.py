@@ -1,0 +1,89 @@
+"""Checks of ``python -m recipes.prepare_data``: steps, inputs, and what a choice asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from recipes.settings.errors import SettingsProblem
+from recipes.settings.overrides import nearest
+from recipes.settings.prepare_schema import PrepareSettings
+from recipes.settings.typed import CONF
+
+STEPS: dict[str, str] = {
+    "deduplicate": "one row for each problem",
+    "decontaminate": "no problem of a benchmark",
+}
+"""The steps that can be chosen, in the order of the pipeline, with what each is for; reading and writing always run."""
+
+def published_benchmarks() -> tuple[str, ...]:
+    """What ``data.benchmarks=[all]`` means: the files of ``conf/benchmark`` that say where the problems can be had.
+
+    HumanEval+ says so nowhere, and its statements are those of HumanEval.
+    """
+    files = sorted((CONF / "benchmark").glob("*.yaml"))
+    return tuple(path.stem for path in files if not str(OmegaConf.load(path).get("source", "file")).startswith("file"))
+
+
+def known_sources() -> tuple[str, ...]:
+    """Names of the files in ``conf/source``."""
+    return tuple(sorted(path.stem for path in (CONF / "source").glob("*.yaml")))
+
+
+def prepare_problems(settings: PrepareSettings) -> list[SettingsProblem]:
+    """Names that do not exist, names given twice, a step without what it needs."""
+    data = settings.data
+    problems = [
+        *_names("steps", settings.steps, tuple(STEPS)),
+        *_names("data.sources", data.sources, known_sources()),
+        *_names("data.benchmarks", data.benchmarks, ("all", *published_benchmarks())),
+        *_once("data.inputs", data.inputs),
+        *_once("data.against", data.against),
+    ]
+    if not data.inputs and not data.sources:
+        problems.append(
+            SettingsProblem("data.inputs", "neither inputs nor sources", "something to read", "data.inputs=[FILE.jsonl]")
+        )
+    if "decontaminate" in settings.steps and not data.against and not data.benchmarks:
+        fix = "data.against=[BENCHMARK.jsonl], or data.benchmarks=[all]"
+        problems.append(SettingsProblem("data.against", "decontaminate against nothing", "a benchmark", fix))
+    if settings.parts.executor == "slurm" and settings.parts.partition is None:
+        fix = "parts.partition=NAME (`sinfo` lists them)"
+        problems.append(SettingsProblem("parts.partition", "null", "the Slurm partition for the job arrays", fix))
+    return problems
+
+
+def prepare_inputs(settings: PrepareSettings) -> Iterator[tuple[str, str, str]]:
+    """Key, path and kind of every file that is read."""
+    yield from (("data.inputs", path, "file") for path in settings.data.inputs)
+    yield from (("data.against", path, "file") for path in settings.data.against)
+
+
+def chosen_steps(settings: PrepareSettings) -> list[str]:
+    """The steps in the order of the pipeline."""
+    return [step for step in STEPS if step in settings.steps]
+
+
+def _names(key: str, names: list[str], known: tuple[str, ...]) -> Iterator[SettingsProblem]:
+    yield from _once(key, names)
+    for name in dict.fromkeys(names):
+        if name not in known:
+            near = (nearest(name, known) or [*known, "NAME"])[0]
+            fixed = ",".join(dict.fromkeys(near if other == name else other for other in names))
+            yield SettingsProblem(key, name, f"among {', '.join(known)}", f"{key}=[{fixed}]")
+
+
+def _once(key: str, names: list[str]) -> Iterator[SettingsProblem]:
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1:
+            yield SettingsProblem(key, f"{name} twice", "each once", f"{key}=[{','.join(dict.fromkeys(names))}]")
+
+
+def file_size(path: str) -> int:
+    """Bytes; 0 where there is no file."""
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
