@@ -13,9 +13,10 @@ from statistics import fmean
 from typing import Any
 
 from evaluation.intervals import problem_error, problem_interval
-from evaluation.majority import SameAnswer, majority
+from evaluation.majority import majority
 from evaluation.pass_at_k import benchmark_pass_at_k, resampled_pass_at_k, sizes
 from evaluation.samples import Sample
+from recipes.grading.votes import SameAnswer
 from recipes.rollouts.sampling_error import sampling_error
 
 
