@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -63,11 +62,14 @@ def _one_thread() -> None:
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 
-@dataclass(frozen=True, slots=True)
 class SlurmTask:
     """One phase as datatrove's executor runs it: a callable of (data, rank, world size)."""
 
-    folder: PhaseFolder
+    def __init__(self, folder: PhaseFolder) -> None:
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"phase {self.folder.phase.name}"  # goes into every log: the tasks' arguments are long
 
     def __call__(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterable[Any]:
         self.folder.run(rank)

@@ -83,7 +83,7 @@ class PhaseFolder:
 
 
 def begin_all(phases: list[Phase], work: Path) -> list[PhaseFolder]:
-    """The folders of all phases, emptied where they are void; folders of other phases are removed."""
+    """The folders of all phases, emptied where they are void; those of phases that are not wanted are removed."""
     key, folders = "", []
     for phase in phases:
         folder = PhaseFolder(phase, work)
@@ -92,6 +92,6 @@ def begin_all(phases: list[Phase], work: Path) -> list[PhaseFolder]:
         folders.append(folder)
     names = {phase.name for phase in phases}
     for other in work.iterdir() if work.is_dir() else ():
-        if other.is_dir() and other.name not in names:
+        if (other / "key.json").is_file() and other.name not in names:
             shutil.rmtree(other)
     return folders

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from recipes.data.rows import canonical
 from recipes.preparation.collect import read_task, sort_task
 from recipes.preparation.decontaminate import benchmark_texts, scan_part, write_texts
 from recipes.preparation.deduplicate import decide_task, sign_task
@@ -92,8 +94,9 @@ def _decontaminate(pipeline: Pipeline) -> None:
     """No prompt that a benchmark has."""
     rule = pipeline.settings.decontaminate
     texts = benchmark_texts(pipeline.settings.data)
+    content = canonical([[one.benchmark, one.id, one.text] for one in texts])
     told = pipeline.add(
-        "decontaminate.benchmarks", 1, partial(write_texts, texts), texts=[[one.benchmark, one.id, one.text] for one in texts]
+        "decontaminate.benchmarks", 1, partial(write_texts, texts), sha256=hashlib.sha256(content.encode()).hexdigest()
     )
     scan = partial(scan_part, pipeline.rows, told / "texts.parquet", tuple(pipeline.decided), rule.ngram, rule.code_ngram)
     decided = pipeline.add(

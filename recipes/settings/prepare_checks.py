@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.overrides import nearest
-from recipes.settings.prepare_schema import PrepareSettings
+from recipes.settings.prepare_schema import PrepareSettings, SourceSettings
 from recipes.settings.typed import CONF
 
 STEPS: dict[str, str] = {
@@ -87,3 +87,14 @@ def file_size(path: str) -> int:
         return Path(path).stat().st_size
     except OSError:
         return 0
+
+
+def source_settings(name: str) -> SourceSettings:
+    """A file of ``conf/source``.
+
+    Raises:
+        FileNotFoundError: there is no such file; ``prepare_problems`` finds that beforehand.
+    """
+    values = OmegaConf.to_container(OmegaConf.load(CONF / "source" / f"{name}.yaml"), resolve=True)
+    assert isinstance(values, dict)
+    return SourceSettings(**{str(key): value for key, value in values.items()})

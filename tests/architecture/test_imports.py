@@ -51,6 +51,16 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "recipes.curriculum",
         "evaluation.benchmarks",
     ),
+    "preparation": (
+        "recipes.records",
+        "recipes.settings",
+        "recipes.data",
+        "recipes.grading",
+        "recipes.servers",
+        "recipes.rollouts",
+        "recipes.checkpoints",
+        "evaluation.benchmarks",
+    ),
     "reporting": ("recipes.records",),
     "user_input": ("recipes.records", "recipes.settings", "recipes.data", "recipes.grading"),
     "evaluation": (
@@ -70,7 +80,7 @@ EVERYWHERE = ("recipes.atomic_files",)
 # What rooms do without when they are imported: a laptop without the frameworks can still compose, grade and report.
 WITHOUT: dict[tuple[str, ...], tuple[str, ...]] = {
     ("records", "grading", "rollouts", "data.jsonl"): (*FRAMEWORKS, "torch", "lightning", "transformers", "hydra"),
-    ("settings", "curriculum", "preflighting", "reporting"): (*FRAMEWORKS, "torch", "lightning", "transformers"),
+    ("settings", "curriculum", "preflighting", "preparation", "reporting"): (*FRAMEWORKS, "torch", "lightning", "transformers"),
     ("data", "objectives", "checkpoints", "training"): (*FRAMEWORKS, "lightning", "transformers"),
 }
 

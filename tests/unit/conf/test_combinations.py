@@ -9,10 +9,12 @@ import yaml
 
 from recipes.settings.checks import value_problems
 from recipes.settings.commands import COMMANDS
-from recipes.settings.compose import SettingsCommand
+from recipes.settings.compose import SettingsCommand, compose
 from recipes.settings.fields import sections_of
 from recipes.settings.overrides import SHARED, group_options
 from recipes.settings.plan import plan
+from recipes.settings.prepare_checks import known_sources, source_settings
+from recipes.settings.prepare_schema import PrepareSettings
 from recipes.settings.schema import Settings
 from recipes.settings.typed import CONF
 from tests.unit.settings.composing import PRETRAINED, composed
@@ -82,6 +84,17 @@ def test_every_model_with_a_scale_has_one_for_every_stage() -> None:
     assert all((CONF / "scale" / model / f"{SHARED}.yaml").is_file() for model in models)
 
 
+@pytest.mark.parametrize("data", group_options(CONF, ("data",))["data"])
+def test_every_data_set(data: str) -> None:
+    words = [f"data={data}", "output=out", "data.against=[a.jsonl]", *(["data.inputs=[b.jsonl]"] if data == "local" else [])]
+    settings = compose("prepare", words)
+    assert value_problems(settings, "prepare") == []
+    assert settings.data.name == data
+    assert len(plan(settings, "prepare")) >= 5
+    for name in settings.data.sources:
+        assert source_settings(name).name == name
+
+
 def test_no_file_of_conf_is_left_out() -> None:
     """The tests above load every option of every group; the rest are the roots and base, which the roots list."""
     root = yaml.safe_load((CONF / "recipe.yaml").read_text(encoding="utf-8"))
@@ -91,4 +104,9 @@ def test_no_file_of_conf_is_left_out() -> None:
     expected |= {Path("base") / f"{name}.yaml" for name in base}
     expected |= {Path(group) / f"{option}.yaml" for group, options in OPTIONS.items() for option in options}
     expected |= {Path("scale") / model / f"{SHARED}.yaml" for model in ("tiny", "smollm2_135m")}
+    prepare = yaml.safe_load((CONF / "prepare.yaml").read_text(encoding="utf-8"))["defaults"][0]["prepare"]
+    assert prepare == list(sections_of(PrepareSettings)), "one file for each section, in the schema's order"
+    expected |= {Path("prepare") / f"{name}.yaml" for name in prepare}
+    expected |= {Path("data") / f"{name}.yaml" for name in group_options(CONF, ("data",))["data"]}
+    expected |= {Path("source") / f"{name}.yaml" for name in known_sources()}
     assert {path.relative_to(CONF) for path in CONF.rglob("*") if path.is_file()} == expected

@@ -13,10 +13,13 @@ import yaml
 
 from recipes.settings.fields import fields_of, sections_of
 from recipes.settings.overrides import SHARED
+from recipes.settings.prepare_schema import PrepareSettings, SourceSettings
 from recipes.settings.schema import ExportSettings, Settings
 from recipes.settings.typed import CONF
 
 FILES = sorted(path for path in CONF.rglob("*.yaml") if path.name != "recipe.yaml")
+SCHEMAS = {"export.yaml": ExportSettings, "prepare.yaml": PrepareSettings, "prepare": PrepareSettings, "data": PrepareSettings}
+"""Of the files, or folders of files, that are not those of the root ``recipe``."""
 DIFFS = [path for path in FILES if path.parent.name in ("stage", "cluster", "curriculum", "tiny", "smollm2_135m")]
 TAG = re.compile(r"# (?P<unit>[^;#]+); (?P<tag>source: (1\.1|1\.0|card)\b.*|substitute: .{6,}|set by: .+)$")
 
@@ -74,7 +77,10 @@ def test_every_value_has_a_unit_and_a_source(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_only_keys_of_the_schema(path: Path) -> None:
-    known = fields_of(ExportSettings) if path.name == "export.yaml" else fields_of(Settings)
+    if path.parent.name == "source":
+        assert {key.partition(".")[2] for key in leaves(path)} <= set(fields_of(SourceSettings))
+        return
+    known = fields_of(SCHEMAS.get(path.name) or SCHEMAS.get(path.parent.name) or Settings)
     assert [key for key in leaves(path) if key not in known] == []
 
 
@@ -83,6 +89,11 @@ def test_every_key_has_exactly_one_default_in_base() -> None:
         keys = [key for key in fields_of(Settings) if key.startswith(f"{section}.")]
         assert list(leaves(CONF / "base" / f"{section}.yaml")) == keys, "the section's keys, in the schema's order"
     assert list(leaves(CONF / "export.yaml")) == list(fields_of(ExportSettings))
+    for section in sections_of(PrepareSettings):
+        keys = [key for key in fields_of(PrepareSettings) if key.startswith(f"{section}.")]
+        assert list(leaves(CONF / "prepare" / f"{section}.yaml")) == keys, "the section's keys, in the schema's order"
+    own = [key for key in fields_of(PrepareSettings) if "." not in key]
+    assert list(leaves(CONF / "prepare.yaml")) == own
 
 
 def base() -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""Contaminated prompts: verbatim, inside longer text, in another layout; what is told of them; what is not one."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from recipes.data.benchmark_texts import BenchmarkText
+from recipes.data.contamination import Contamination, ContaminationIndex
+
+ROPE = "A rope of length twelve metres is cut into three pieces whose lengths are in arithmetic progression."
+FRACTION = r"Let $x$ be $\frac{1}{2}$ of the sum and let $y$ be a third of it."
+TEXTS = [BenchmarkText("b", "rope", ROPE), BenchmarkText("b", "fraction", FRACTION), BenchmarkText("a", "rope2", ROPE)]
+
+
+def found(text: str, ngram: int = 9) -> Contamination | None:
+    hits = dict(ContaminationIndex(TEXTS, ngram).scan([(1, "nothing like it"), (2, text), (3, "nothing either")]))
+    assert set(hits) <= {2}
+    return hits.get(2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ROPE,
+        ROPE.upper().replace(" ", "  \n"),
+        f"Consider the following riddle, which is old. {ROPE} Give the answer in metres.",
+        ROPE.replace("rope", "**rope**").replace(",", " ,"),
+    ],
+)
+def test_verbatim_and_inside_longer_text(text: str) -> None:
+    one = found(text)
+    assert one is not None
+    assert (one.benchmark, one.problem, one.shared, one.of, one.others) == ("a", "rope2", 9, 9, 1)
+    assert one.ngram == "a rope of length twelve metres is cut into"
+
+
+@pytest.mark.parametrize("half", [r"\dfrac12", r"\tfrac{1}{2}", r"\frac 1 2", r"\dfrac{1}{2}"])
+def test_another_layout_of_latex_hides_nothing(half: str) -> None:
+    text = f"Let $x$ be ${half}$ of the sum and that is all."
+    one = found(text)
+    assert one is not None and one.problem == "fraction"
+
+
+def test_eight_words_are_no_overlap_and_nine_are() -> None:
+    words = ROPE.rstrip(".").split()
+    assert found(" ".join(words[:8]) + " pieces")is None
+    assert found(" ".join(words[:9])) is not None
+    assert found(" ".join(words[:8]), ngram=8) is not None
+
+
+def test_neither_the_order_of_rows_nor_that_of_benchmarks_shows() -> None:
+    rows = [(number, f"{text} {number}") for number, text in enumerate([ROPE, FRACTION, "none of them", ROPE[:60]] * 3)]
+    expected = dict(ContaminationIndex(TEXTS, 9).scan(rows))
+    assert set(expected) == {0, 1, 3, 4, 5, 7, 8, 9, 11}
+    for seed in range(5):
+        drawn = random.Random(seed)
+        assert dict(ContaminationIndex(drawn.sample(TEXTS, 3), 9).scan(drawn.sample(rows, len(rows)))) == expected
