@@ -127,6 +127,19 @@ RANGES: dict[str, Range] = {
     "parts.memory_gb_per_cpu": _at_least(1, 8),
     "decontaminate.ngram": _at_least(2, 9),
     "decontaminate.code_ngram": _at_least(2, 14),
+    "teacher.responses": _at_least(1, 8),
+    "teacher.temperature": Range(0, 0.6),
+    "teacher.top_p": _PROBABILITY_MASS,
+    "teacher.max_response_length": _at_least(1, 32768),
+    "teacher.agreement": Range(0, 0.5, high=1, above_low=True),
+    "teacher.concurrency": _at_least(1, 256),
+    "teacher.timeout_seconds": Range(0, 7200.0, above_low=True),
+    "teacher.stall_seconds": Range(0, 600.0, above_low=True),
+    "teacher.attempts": _at_least(1, 10),
+    "selection.held_out": _at_least(0, 128),
+    "selection.min_tests": _at_least(1, 5),
+    "selection.same_tests": _at_least(1, 3),
+    "selection.references": _at_least(0, 3),
 }
 """Every number of the schema. Two rollouts are the fewest whose standard deviation (Eq. 2) can differ from zero."""
 
@@ -151,6 +164,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "format": ("hf",),
     "data.domain": ("math", "code"),
     "parts.executor": ("local", "slurm"),
+    "teacher.keep": ("all", "right", "majority"),
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recipes.settings.grading_schema import GradingSettings
+
 
 @dataclass
 class SourcesSettings:
@@ -90,6 +92,76 @@ class DecontaminateSettings:
 
 
 @dataclass
+class TeacherSettings:
+    """Responses of a teacher (paper §3.1.1), from an OpenAI-compatible server, and which of them are kept."""
+
+    store: str
+    """Folder of the responses as they came; responses that are there are not asked for again."""
+    url: str | None
+    """Of the server, up to the version: ``http://host:8000/v1``."""
+    model: str | None
+    """The server's name for the teacher; it lays the teacher's chat template over a prompt."""
+    responses: int
+    """For each problem."""
+    temperature: float
+    top_p: float
+    max_response_length: int
+    """Length budget in tokens of the teacher; a response that used it up is never kept."""
+    instruction: str
+    """Follows a math problem after a blank line."""
+    code_instruction: str
+    """Follows a code problem without starter code."""
+    code_instruction_with_starter: str
+    """The same with starter code, which takes the place of ``<starter_code>``."""
+    keep: str
+    """``all``; ``right``: those that the grader finds right; ``majority``: those that give the answer which most give,
+    where that is the gold answer or there is none (code: ``right``)."""
+    agreement: float
+    """Share of a problem's responses that must give one answer before it stands in for a missing gold answer."""
+    stream: bool
+    """Streamed replies show a stall at once; whole ones cost less of this machine's time."""
+    concurrency: int
+    """Requests under way, of one task."""
+    timeout_seconds: float
+    """Longest time for one response."""
+    stall_seconds: float
+    """Longest silence within one."""
+    attempts: int
+    """How often one request is sent before the run stops."""
+    key_variable: str
+    """Environment variable with the server's key; it may be unset."""
+    extra: str | None
+    """JSON with more keys for every request, for instance ``{"top_k": 20}``."""
+
+
+@dataclass
+class SelectionSettings:
+    """The problems of the RL stages (paper §3.2.2): what can be graded at all, then the rules of each stage.
+
+    A rule is a word ``name=value``: ``min_solve_rate``, ``max_solve_rate``, ``min_response_tokens``,
+    ``max_response_tokens``, ``max_difficulty`` and ``unseen`` as in ``prompts`` of a stage; ``share`` and ``at_most``
+    keep that part, or that many, of what the others leave, at random.
+    """
+
+    math1: list[str]
+    math2: list[str]
+    math3: list[str]
+    math4: list[str]
+    code1: list[str]
+    code2: list[str]
+    runs: list[str]
+    """Where solve rates come from: folders of GRPO runs, and of a benchmark in an evaluation; a later one goes first."""
+    held_out: int
+    """Problems of each domain that no stage trains on."""
+    min_tests: int
+    """A code problem with fewer is rejected."""
+    same_tests: int
+    """Problems that may have the same tests; where more have, they were pasted under problems of others."""
+    references: int
+    """Reference solutions of a code problem that are run, one of which must pass; 0: none is run."""
+
+
+@dataclass
 class PrepareSettings:
     """The configuration of ``python -m recipes.prepare_data``."""
 
@@ -97,6 +169,9 @@ class PrepareSettings:
     parts: PartsSettings
     deduplicate: DeduplicateSettings
     decontaminate: DecontaminateSettings
+    teacher: TeacherSettings
+    selection: SelectionSettings
+    grading: GradingSettings
     steps: list[str]
     """Which steps, in the pipeline's order whatever the order here."""
     output: str
