@@ -17,6 +17,9 @@ class SourcesSettings:
     """Local files, JSONL (``.jsonl``, ``.jsonl.gz``) or Parquet."""
     sources: list[str]
     """Published data sets: names of files in ``conf/source``."""
+    copies: str | None
+    """Folder with local copies of them, ``NAME.jsonl``, ``NAME.jsonl.gz``, ``NAME.parquet`` or a folder ``NAME`` of
+    such files; null: the hub."""
     domain: str | None
     """``math`` or ``code``, of local rows without tests; null: rows with tests are code, all others math."""
     source: str
@@ -26,8 +29,11 @@ class SourcesSettings:
     problem_key: str
     """Key of the problem in local rows."""
     answer_key: str
+    """The same of the gold answer."""
     tests_key: str
+    """The same of the tests, an object or its JSON."""
     response_key: str
+    """The same of a teacher's response."""
     require_reference: bool
     """True: a row with neither answer nor tests is rejected. False: it may serve for SFT."""
     against: list[str]
@@ -42,13 +48,15 @@ class SourceSettings:
 
     name: str
     place: str
-    """``hf:NAME[@REVISION]#CONFIG,SPLIT``."""
+    """``hf:NAME[@REVISION]#CONFIG,SPLIT``, or ``hf:NAME[@REVISION]#A-*.parquet,B.jsonl``: files of the data set."""
     path: str | None
-    """A local copy, JSONL or Parquet, file or folder; it goes before ``place``."""
+    """A local copy, JSONL or Parquet, file or folder; it goes before ``data.copies`` and ``place``."""
     format: str
-    """Which adapter reads its rows."""
+    """Which adapter reads its rows (``recipes.data.sources.reading.ADAPTERS``)."""
     domain: str
+    """``math`` or ``code``, of rows that do not say so themselves."""
     licence: str
+    """As its card states it; a row's own goes before it."""
 
 
 @dataclass
@@ -150,7 +158,7 @@ class SelectionSettings:
     code1: list[str]
     code2: list[str]
     runs: list[str]
-    """Where solve rates come from: folders of GRPO runs, and of a benchmark in an evaluation; a later one goes first."""
+    """Where solve rates come from: folders of GRPO runs, and of a benchmark in an evaluation; the last one counts."""
     held_out: int
     """Problems of each domain that no stage trains on."""
     min_tests: int

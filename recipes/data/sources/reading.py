@@ -58,6 +58,7 @@ Layout = LocalKeys | tuple[str, Origin]
 class LocalSettings(Protocol):
     """What is asked of ``recipes.settings.prepare_schema.SourcesSettings``."""
 
+    copies: Any
     domain: Any
     source: str
     licence: str
@@ -126,7 +127,7 @@ def plan_reads(
     Args:
         inputs: local files.
         local: what their rows keep where.
-        published: data sets; a local copy (``path``, a file or a folder) goes before the hub.
+        published: data sets; a local copy goes before the hub.
         chunk_bytes: of a piece of a file, about; no row depends on it.
 
     Raises:
@@ -167,10 +168,10 @@ def plan_reads(
             continue
         layout = (source.format, Origin(source.name, source.licence, source.domain))
         try:
-            if source.path is None:
+            copy = source.path or _copy_of(source, local.copies)
+            if copy is None:
                 reads += _hub_reads(source, layout, local.require_reference)
-                continue
-            for path in _files_of(source):
+            for path in _files_of(copy) if copy is not None else ():
                 add(path, layout)
         except ValueError as error:
             defects.append(f"source {source.name}: {error}")
@@ -236,11 +237,25 @@ def _hub_reads(source: PublishedSettings, layout: tuple[str, Origin], require_re
             yield Read(name, "hub", str(part), shard, shards, 0, 0, str(part), layout, require_reference, part)
 
 
-def _files_of(source: PublishedSettings) -> list[str]:
+def _copy_of(source: PublishedSettings, copies: str | None) -> str | None:
+    """The file or folder in ``copies`` that has the name of the source; None where there are no copies at all."""
+    if copies is None:
+        return None
+    names = [source.name, *(f"{source.name}{ending}" for ending in ENDINGS)]
+    found = [str(Path(copies) / name) for name in names if (Path(copies) / name).exists()]
+    if len(found) != 1:
+        raise ValueError(
+            f"found {' and '.join(found) or 'no copy'}; expected one of {', '.join(names)} in data.copies={copies}: "
+            f"download {source.place} to there, or set data.copies=null"
+        )
+    return found[0]
+
+
+def _files_of(copy: str) -> list[str]:
     """The file, or the files of a folder in the order of their names, hidden ones left out."""
-    folder = Path(source.path)
+    folder = Path(copy)
     if not folder.is_dir():
-        return [str(source.path)]
+        return [copy]
     found = sorted(
         str(path)
         for path in folder.rglob("*")
@@ -249,7 +264,7 @@ def _files_of(source: PublishedSettings) -> list[str]:
         and not any(piece.startswith(".") for piece in path.relative_to(folder).parts)
     )
     if not found:
-        raise ValueError(f"{folder}: found no file of {', '.join(ENDINGS)}; expected a copy of {source.place}")
+        raise ValueError(f"{folder}: found no file of {', '.join(ENDINGS)}; expected a copy of the data set")
     return found
 
 
