@@ -1,9 +1,9 @@
 """Problem and demonstration files: one JSON object per line.
 
-A problem row holds ``problem`` and either ``answer`` (math) or ``tests`` (code), a demonstration row ``response`` as
-well; ``id`` is optional (a hash of the content stands in for it) and every other key is kept as metadata. Reading
-checks the whole file and reports all that is wrong with it at once, with file and line numbers, before any long work
-starts.
+A problem row holds ``problem`` and either ``answer`` (math) or ``tests`` (code); a demonstration row holds ``response``
+and may do without either, since training does not grade. ``id`` is optional (a hash of the content stands in for it)
+and every other key is kept as metadata. Reading checks the whole file and reports all that is wrong with it at once,
+with file and line numbers, before any long work starts.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def read_demonstrations(path: str | Path, max_bytes: int | None = None) -> list[
         max_bytes: read only the whole lines within the first so many bytes; None: the file.
 
     Raises:
-        DataFileError: as in ``read_problems``; ``response`` is required as well, and rows that share an id must agree
-            on ``problem`` and ``answer`` and differ in ``response``.
+        DataFileError: as in ``read_problems``, but ``response`` is required, and neither ``answer`` nor ``tests`` is;
+            rows that share an id must agree on ``problem`` and ``answer`` and differ in ``response``.
     """
     path = Path(path)
     defects: list[str] = []
@@ -158,7 +158,9 @@ def _problem(path: Path, number: int, row: dict[str, Any], also: tuple[str, ...]
     """The problem of a row, or None after noting what is wrong with it; ``also`` names further required keys."""
     wrong = []
     tests = row.get("tests")
-    for key in ("problem", *(("answer",) if tests is None else ()), *also):
+    # a demonstration may have no gold answer
+    graded = tests is None and not ("response" in also and row.get("answer", "") == "")
+    for key in ("problem", *(("answer",) if graded else ()), *also):
         wrong += _text_defects(row, key)
     if tests is not None:
         wrong += _tests_defects(row)
@@ -168,8 +170,9 @@ def _problem(path: Path, number: int, row: dict[str, Any], also: tuple[str, ...]
         defects.extend(f"{path}:{number}: {defect}" for defect in wrong)
         return None
     metadata = {key: value for key, value in row.items() if key not in ("id", "problem", "answer", "tests", *also)}
-    answer = row["answer"] if tests is None else ""
-    name = row.get("id") or content_id(row["problem"], answer or json.dumps(tests, sort_keys=True))
+    answer = row["answer"] if graded else ""
+    judged_by = answer or ("" if tests is None else json.dumps(tests, sort_keys=True))
+    name = row.get("id") or content_id(row["problem"], judged_by)
     return Problem(id=name, problem=row["problem"], answer=answer, metadata=metadata, tests=tests)
 
 

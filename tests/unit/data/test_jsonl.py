@@ -144,6 +144,18 @@ def test_demonstrations_may_share_a_problem_but_not_a_response(tmp_path: Path) -
     assert "key 'response' is missing" in defects(written(tmp_path, row()), demonstrations=True)[0]
 
 
+def test_a_demonstration_needs_no_gold_answer(tmp_path: Path) -> None:
+    path = written(tmp_path, '{"problem": "1+1?", "response": "2"}', row(answer="", problem="1+2?", response="3"))
+    first, second = read_demonstrations(path)
+    assert (first.problem.answer, second.problem.answer) == ("", "")
+    assert first.problem.id == content_id("1+1?", "")
+    write_jsonl(path, map(demonstration_row, [first, second]))
+    assert read_demonstrations(path) == [first, second]
+    assert "key 'answer' is missing" in defects(written(tmp_path, '{"problem": "1+1?"}'))[0]
+    assert "key 'answer' is a JSON null" in defects(written(tmp_path, row(answer=None, response="2")), True)[0]
+    assert "key 'answer' is empty" in defects(written(tmp_path, row(answer=" ", response="2")), True)[0]
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(TEXT, TEXT, TEXT, METADATA), min_size=1, max_size=5, unique_by=lambda row: row[0]))
 def test_round_trip(

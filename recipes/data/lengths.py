@@ -1,0 +1,40 @@
+"""How many tokens prompts and responses have under the tokenizer that trains on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+LENGTHS = pa.schema(
+    [
+        ("id", pa.string()),  # of the problem
+        ("sample", pa.int32()),
+        ("domain", pa.string()),  # math or code
+        ("source", pa.string()),  # of the problem
+        ("licence", pa.string()),
+        ("prompt_tokens", pa.int32()),  # chat template, problem and instruction, up to the assistant's header
+        ("tokens", pa.int32()),  # of the response, end token included
+        ("truncated", pa.bool_()),  # the teacher's length budget ended it; null: not known
+        ("repeats", pa.int32()),  # the first sample of the prompt with the same response; null: it is the first
+    ]
+)
+"""One row for each sample, in the order of id and sample; no texts."""
+
+BATCH_CHARACTERS = 1 << 22
+"""Of the responses that are tokenized together."""
+
+
+def response_counter(tokenizer: Any) -> Callable[[Sequence[str]], list[int]]:
+    """A function that counts the tokens of responses, the end token included, as ``prompts.response_ids`` gives them.
+
+    Args:
+        tokenizer: of Hugging Face, with an end token (``load_tokenizer``).
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return lambda texts: [len(tokenizer.encode(text, add_special_tokens=False)) + 1 for text in texts]
+    backend.no_truncation()  # tokenizer.json may ask for either
+    backend.no_padding()
+    return lambda texts: [len(one.ids) + 1 for one in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
