@@ -170,6 +170,65 @@ class SelectionSettings:
 
 
 @dataclass
+class RebalanceSettings:
+    """Which prompts stay, by the length of their responses (paper §3.1.1)."""
+
+    tokenizer: str
+    """Folder of the tokenizer that trains, with its chat template; lengths are counted with it."""
+    short_tokens: int
+    """A prompt whose responses have fewer tokens, on average, is short."""
+    short_keep: float
+    """Share of the short prompts that stays, at random."""
+    bins: list[int]
+    """Least tokens of each bin of lengths, ascending from 0."""
+    math_shares: list[float]
+    """Target share of each bin among the math prompts, sum 1; empty: as they come."""
+    code_shares: list[float]
+    """The same for code."""
+    tolerance: float
+    """How far the share of a bin may be from its target where that makes the set larger."""
+    math_prompts: int
+    """At most."""
+    code_prompts: int
+    """At most."""
+
+
+@dataclass
+class BlendsSettings:
+    """The SFT blends, smallest first; each contains the ones before it (paper §3.1.2, §4.4.1)."""
+
+    names: list[str]
+    """Of the blends; each is a folder below ``output/blends``."""
+    math_prompts: list[int]
+    """Of each blend."""
+    math_samples: list[int]
+    """Responses to them."""
+    code_prompts: list[int]
+    code_samples: list[int]
+    prompts_scale: float | str
+    """Factor of all sizes; ``auto``: the largest up to 1 for which there are prompts."""
+    responses_scale: float | str
+    """Factor of the responses beyond one for each prompt; ``auto``: the largest up to 1 for which there are responses."""
+    strata: int
+    """Groups of like length, each of which gives every blend its proportional part."""
+
+
+@dataclass
+class SftFilesSettings:
+    """The files that ``recipes.run_sft`` reads, of one blend."""
+
+    blend: str
+    """One of ``blends.names``."""
+    max_sequence_length: int
+    """Tokens of prompt and response; longer samples are listed, and left out as run_sft would."""
+    validation_prompts: int
+    """Of each domain, from the smallest blend, so that they are the same ones for every blend; no response to them is
+    trained on."""
+    global_batch_size: int
+    """Demonstrations of an update, for the steps per epoch in the report."""
+
+
+@dataclass
 class PrepareSettings:
     """The configuration of ``python -m recipes.prepare_data``."""
 
@@ -178,6 +237,9 @@ class PrepareSettings:
     deduplicate: DeduplicateSettings
     decontaminate: DecontaminateSettings
     teacher: TeacherSettings
+    rebalance: RebalanceSettings
+    blends: BlendsSettings
+    sft: SftFilesSettings
     selection: SelectionSettings
     grading: GradingSettings
     steps: list[str]
