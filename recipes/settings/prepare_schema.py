@@ -208,7 +208,7 @@ class BlendsSettings:
     prompts_scale: float | str
     """Factor of all sizes; ``auto``: the largest up to 1 for which there are prompts."""
     responses_scale: float | str
-    """Factor of the responses beyond one for each prompt; ``auto``: the largest up to 1 for which there are responses."""
+    """Factor of the responses beyond one a prompt; ``auto``: the largest up to 1 for which there are responses."""
     strata: int
     """Groups of like length, each of which gives every blend its proportional part."""
 

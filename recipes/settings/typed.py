@@ -28,6 +28,7 @@ _EXAMPLES = {
     "float or null": "0.5",
     "true or false": "true",
     "list of float": "[0.9,0.999]",
+    "list of int": "[1,2]",
     "list of str": "[sft,math1]",
 }
 
