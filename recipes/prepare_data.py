@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folders = begin_all(phases, output / WORK)
         if settings.parts.executor == "slurm":
             jobs = submit(folders, settings.parts, output / WORK / "slurm")
-            print(f"Submitted {', '.join(jobs)}: {output}/report.json is there when the last one has ended")
+            told = f"Submitted {', '.join(jobs)}: {output}/report.json is there when the last one has ended"
+            print(told if jobs else f"Nothing is left to do: {output}/report.json")
             return
         try:
             run_here(folders, settings.parts.workers or os.cpu_count() or 1)

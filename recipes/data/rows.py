@@ -36,7 +36,9 @@ class SourceRow:
     @property
     def id(self) -> str:
         """16 hexadecimal digits of the SHA-256 of problem and answer (or tests)."""
-        return content_id(self.problem, self.answer or ("" if self.tests is None else json.dumps(self.tests, sort_keys=True)))
+        return content_id(
+            self.problem, self.answer or ("" if self.tests is None else json.dumps(self.tests, sort_keys=True))
+        )
 
     @property
     def digest(self) -> str:

@@ -44,7 +44,8 @@ def read_task(reads: Sequence[Read], parts: int, folder: Path, task: int) -> Non
         waiting.clear()
 
     count = 0
-    for count, found in enumerate(read_rows(reads[task]), start=1):
+    for found in read_rows(reads[task]):
+        count += 1
         if isinstance(found, Rejected):
             rejected.append(found)
             continue
@@ -57,7 +58,9 @@ def read_task(reads: Sequence[Read], parts: int, folder: Path, task: int) -> Non
     write_out()
     for writer in writers.values():
         writer.close()
-    rows = [{"reason": one.reason, "content": one.content, "source": one.source, "place": one.place} for one in rejected]
+    rows = [
+        {"reason": one.reason, "content": one.content, "source": one.source, "place": one.place} for one in rejected
+    ]
     write_table(own / "rejected.parquet", pa.Table.from_pylist(rows, REJECTS))
     write_text(own / "rows", f"{count}\n")
 

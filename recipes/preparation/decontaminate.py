@@ -45,8 +45,12 @@ def benchmark_texts(data: SourcesSettings) -> list[BenchmarkText]:
         except ValueError as error:
             problems.append(f"data.against: {error}")
     if problems:
-        way_out = "name those that are there, data.benchmarks=[...], and give the others as files: data.against=[FILE.jsonl]"
-        raise ValueError("\n".join([*problems, f"without one of them its problems would stay in the training data; {way_out}"]))
+        way_out = (
+            "name those that are there, data.benchmarks=[...], and give the others as files: data.against=[FILE.jsonl]"
+        )
+        raise ValueError(
+            "\n".join([*problems, f"without one of them its problems would stay in the training data; {way_out}"])
+        )
     return sorted(found, key=lambda one: (one.benchmark, one.id, one.text))
 
 

@@ -49,8 +49,8 @@ def _run_phase(folder: PhaseFolder, pool: ProcessPoolExecutor) -> None:
                     bar.update()
         except BrokenProcessPool as error:
             raise TaskDied(
-                f"{folder.phase.name}: a process was ended from outside, most often for want of memory; the same command "
-                f"goes on where it was: with fewer processes (parts.workers=1) or smaller parts (parts.count=64)"
+                f"{folder.phase.name}: a process was ended from outside, most often for want of memory; the same "
+                f"command goes on where it was: with fewer processes (parts.workers=1) or smaller parts (parts.count=64)"
             ) from error
         finally:
             for future in waiting:
@@ -86,7 +86,9 @@ def submit(folders: Sequence[PhaseFolder], parts: PartsSettings, logs: Path) -> 
         The numbers of the jobs, in order.
     """
     from datatrove.executor import SlurmPipelineExecutor
+    from loguru import logger
 
+    logger.disable("datatrove")  # what it tells of the launch stands in its folder too
     assert parts.partition is not None, "checked with the settings"
     jobs: list[str] = []
     for folder in folders:

@@ -1,7 +1,7 @@
 """A step as phases, a phase as tasks: what runs in parallel, what has been done, and what makes it void.
 
-Every phase has a folder below ``OUTPUT/work`` with what it wrote, a mark for each task that is done, and a key: the hash
-of all that its content follows from. With another key the folder is emptied and the phase runs again.
+Every phase has a folder below ``OUTPUT/work`` with what it wrote, a mark for each task that is done, and a key: the
+hash of all that its content follows from. With another key the folder is emptied and the phase runs again.
 """
 
 from __future__ import annotations

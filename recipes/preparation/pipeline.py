@@ -98,17 +98,19 @@ def _decontaminate(pipeline: Pipeline) -> None:
     told = pipeline.add(
         "decontaminate.benchmarks", 1, partial(write_texts, texts), sha256=hashlib.sha256(content.encode()).hexdigest()
     )
-    scan = partial(scan_part, pipeline.rows, told / "texts.parquet", tuple(pipeline.decided), rule.ngram, rule.code_ngram)
-    decided = pipeline.add(
-        "decontaminate.scan", pipeline.parts, scan, ngram=rule.ngram, code_ngram=rule.code_ngram
+    scan = partial(
+        scan_part, pipeline.rows, told / "texts.parquet", tuple(pipeline.decided), rule.ngram, rule.code_ngram
     )
+    decided = pipeline.add("decontaminate.scan", pipeline.parts, scan, ngram=rule.ngram, code_ngram=rule.code_ngram)
     pipeline.decided.append(decided)
 
 
 def _publish(pipeline: Pipeline, reads: int, command: Sequence[str]) -> None:
     """The files for people and programs, and the counts."""
     settings, decided = pipeline.settings, tuple(pipeline.decided)
-    write = partial(publish_task, pipeline.rows, pipeline.work / "collect.read", reads, pipeline.parts, decided, pipeline.output)
+    write = partial(
+        publish_task, pipeline.rows, pipeline.work / "collect.read", reads, pipeline.parts, decided, pipeline.output
+    )
     published = pipeline.add("publish.rows", 1, write)
     pipeline.add("publish.report", 1, partial(report_task, settings, pipeline.work, published, tuple(command)))
 
@@ -123,6 +125,6 @@ def require_own_folder(output: Path) -> None:
         raise ValueError(f"output={output}: found a file; expected a folder or nothing: give another path")
     if output.is_dir() and any(output.iterdir()) and not (output / WORK).is_dir():
         raise ValueError(
-            f"output={output}: the folder is not empty and not of an earlier run (no {WORK}/ in it), so it is left as it "
-            f"is: give a new folder"
+            f"output={output}: the folder is not empty and not of an earlier run (no {WORK}/ in it), so it is left as "
+            f"it is: give a new folder"
         )

@@ -33,7 +33,14 @@ class CountsDiffer(RuntimeError):
 
 
 def publish_task(
-    rows: Path, read_folder: Path, reads: int, parts: int, decided: Sequence[Path], output: Path, folder: Path, task: int
+    rows: Path,
+    read_folder: Path,
+    reads: int,
+    parts: int,
+    decided: Sequence[Path],
+    output: Path,
+    folder: Path,
+    task: int,
 ) -> None:
     """The one task of this phase: the JSON Lines files of ``output``, and ``counts.json`` in the phase's folder.
 

@@ -31,7 +31,9 @@ PLACES = 1000
 _LIBRARIES = ("polars", "pyarrow", "rensa", "datatrove", "datasets", "numpy")
 
 
-def report_task(settings: PrepareSettings, work: Path, published: Path, command: tuple[str, ...], folder: Path, task: int) -> None:
+def report_task(
+    settings: PrepareSettings, work: Path, published: Path, command: tuple[str, ...], folder: Path, task: int
+) -> None:
     """The one task of this phase."""
     output = Path(settings.output)
     report = json.loads((published / "counts.json").read_text(encoding="utf-8"))

@@ -18,6 +18,7 @@ STEPS: dict[str, str] = {
 }
 """The steps that can be chosen, in the order of the pipeline, with what each is for; reading and writing always run."""
 
+
 def published_benchmarks() -> tuple[str, ...]:
     """What ``data.benchmarks=[all]`` means: the files of ``conf/benchmark`` that say where the problems can be had.
 
@@ -44,7 +45,9 @@ def prepare_problems(settings: PrepareSettings) -> list[SettingsProblem]:
     ]
     if not data.inputs and not data.sources:
         problems.append(
-            SettingsProblem("data.inputs", "neither inputs nor sources", "something to read", "data.inputs=[FILE.jsonl]")
+            SettingsProblem(
+                "data.inputs", "neither inputs nor sources", "something to read", "data.inputs=[FILE.jsonl]"
+            )
         )
     if "decontaminate" in settings.steps and not data.against and not data.benchmarks:
         fix = "data.against=[BENCHMARK.jsonl], or data.benchmarks=[all]"
@@ -52,6 +55,9 @@ def prepare_problems(settings: PrepareSettings) -> list[SettingsProblem]:
     if settings.parts.executor == "slurm" and settings.parts.partition is None:
         fix = "parts.partition=NAME (`sinfo` lists them)"
         problems.append(SettingsProblem("parts.partition", "null", "the Slurm partition for the job arrays", fix))
+    output = str(Path(settings.output).resolve())
+    if settings.parts.executor == "slurm" and output.split() != [output]:  # datatrove's scripts do not quote it
+        problems.append(SettingsProblem("output", output, "a path without blanks, for job scripts", "output=PATH"))
     return problems
 
 

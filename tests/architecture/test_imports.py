@@ -80,7 +80,12 @@ EVERYWHERE = ("recipes.atomic_files",)
 # What rooms do without when they are imported: a laptop without the frameworks can still compose, grade and report.
 WITHOUT: dict[tuple[str, ...], tuple[str, ...]] = {
     ("records", "grading", "rollouts", "data.jsonl"): (*FRAMEWORKS, "torch", "lightning", "transformers", "hydra"),
-    ("settings", "curriculum", "preflighting", "preparation", "reporting"): (*FRAMEWORKS, "torch", "lightning", "transformers"),
+    ("settings", "curriculum", "preflighting", "preparation", "reporting"): (
+        *FRAMEWORKS,
+        "torch",
+        "lightning",
+        "transformers",
+    ),
     ("data", "objectives", "checkpoints", "training"): (*FRAMEWORKS, "lightning", "transformers"),
 }
 

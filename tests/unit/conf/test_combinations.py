@@ -86,7 +86,12 @@ def test_every_model_with_a_scale_has_one_for_every_stage() -> None:
 
 @pytest.mark.parametrize("data", group_options(CONF, ("data",))["data"])
 def test_every_data_set(data: str) -> None:
-    words = [f"data={data}", "output=out", "data.against=[a.jsonl]", *(["data.inputs=[b.jsonl]"] if data == "local" else [])]
+    words = [
+        f"data={data}",
+        "output=out",
+        "data.against=[a.jsonl]",
+        *(["data.inputs=[b.jsonl]"] if data == "local" else []),
+    ]
     settings = compose("prepare", words)
     assert value_problems(settings, "prepare") == []
     assert settings.data.name == data

@@ -18,7 +18,12 @@ from recipes.settings.schema import ExportSettings, Settings
 from recipes.settings.typed import CONF
 
 FILES = sorted(path for path in CONF.rglob("*.yaml") if path.name != "recipe.yaml")
-SCHEMAS = {"export.yaml": ExportSettings, "prepare.yaml": PrepareSettings, "prepare": PrepareSettings, "data": PrepareSettings}
+SCHEMAS = {
+    "export.yaml": ExportSettings,
+    "prepare.yaml": PrepareSettings,
+    "prepare": PrepareSettings,
+    "data": PrepareSettings,
+}
 """Of the files, or folders of files, that are not those of the root ``recipe``."""
 DIFFS = [path for path in FILES if path.parent.name in ("stage", "cluster", "curriculum", "tiny", "smollm2_135m")]
 TAG = re.compile(r"# (?P<unit>[^;#]+); (?P<tag>source: (1\.1|1\.0|card)\b.*|substitute: .{6,}|set by: .+)$")

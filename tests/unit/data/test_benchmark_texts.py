@@ -13,7 +13,12 @@ from recipes.data.jsonl import DataFileError
 
 
 def test_layouts_names_and_ids(tmp_path: Path) -> None:
-    rows = [{"problem": "P", "id": "x"}, {"question": "Q", "task_id": 7}, {"prompt": "R"}, {"problem": " ", "text": "T"}]
+    rows = [
+        {"problem": "P", "id": "x"},
+        {"question": "Q", "task_id": 7},
+        {"prompt": "R"},
+        {"problem": " ", "text": "T"},
+    ]
     path = tmp_path / "bench.v1.jsonl.gz"
     path.write_bytes(gzip.compress("\n\n".join(map(json.dumps, rows)).encode()))
     found = read_benchmark_texts(path)

@@ -45,7 +45,7 @@ def test_another_layout_of_latex_hides_nothing(half: str) -> None:
 
 def test_eight_words_are_no_overlap_and_nine_are() -> None:
     words = ROPE.rstrip(".").split()
-    assert found(" ".join(words[:8]) + " pieces")is None
+    assert found(" ".join(words[:8]) + " pieces") is None
     assert found(" ".join(words[:9])) is not None
     assert found(" ".join(words[:8]), ngram=8) is not None
 

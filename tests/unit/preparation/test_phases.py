@@ -1,4 +1,4 @@
-"""Phases: what is done is not done again, what follows from something else is void, workers and kills change nothing."""
+"""Phases: what is done is not done again, what follows from something else is void, a killed process is named."""
 
 from __future__ import annotations
 

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from recipes.data.jsonl import read_problems, write_jsonl
-from recipes.prepare_data import main
 from recipes.preparation.publish import FILES
+from recipes.prepare_data import main
 
 ROPE = "A rope of length twelve metres is cut into three pieces whose lengths are in arithmetic progression."
 APPLES = "Tom has 12 apples and gives a third of them to Ann. Ann eats 2 of hers. How many apples does Ann have left?"
-PLUS = {"problem": "Read two integers and print their sum.", "tests": {"kind": "stdin", "inputs": ["1 2"], "outputs": ["3"]}}
+PLUS = {
+    "problem": "Read two integers and print their sum.",
+    "tests": {"kind": "stdin", "inputs": ["1 2"], "outputs": ["3"]},
+}
 ROWS = [
     {"id": "apples", "problem": APPLES, "answer": "2", "source": "first", "level": 3},
     {"problem": APPLES.upper(), "answer": "2"},
@@ -43,7 +46,14 @@ def write(folder: Path, rows: list[dict], torn: str = "") -> Path:
 
 def words(folder: Path, output: Path, *more: str) -> list[str]:
     inputs = f"data.inputs=[{folder / 'a.jsonl'},{folder / 'b.jsonl'}]"
-    return ["data=local", inputs, f"data.against=[{folder / 'bench.jsonl'}]", f"output={output}", "parts.workers=1", *more]
+    return [
+        "data=local",
+        inputs,
+        f"data.against=[{folder / 'bench.jsonl'}]",
+        f"output={output}",
+        "parts.workers=1",
+        *more,
+    ]
 
 
 def read(path: Path) -> list[dict]:
@@ -60,8 +70,12 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_row_is_in_one_file(done: Path) -> None:
     found = {name: read(done / "out" / name) for name in NAMES if name.endswith("l")}
     assert {name: len(rows) for name, rows in found.items()} == {
-        "problems.jsonl": 4, "duplicates.jsonl": 3, "contaminated.jsonl": 1, "rejected.jsonl": 3, "sampled_out.jsonl": 0,
-    }  # fmt: skip
+        "problems.jsonl": 4,
+        "duplicates.jsonl": 3,
+        "contaminated.jsonl": 1,
+        "rejected.jsonl": 3,
+        "sampled_out.jsonl": 0,
+    }
     kept = {problem.problem: problem for problem in read_problems(done / "out" / "problems.jsonl")}
     assert APPLES.replace("12", "15") in kept
     assert kept[PLUS["problem"]].tests == PLUS["tests"]
@@ -84,7 +98,11 @@ def test_the_report_counts_and_the_manifest_says_where(done: Path) -> None:
     manifest = json.loads((done / "out" / "manifest.json").read_text())
     places = manifest["rejected_at_reading"]
     assert places["rows"] == 3
-    assert sorted(place.split(": ")[0].rpartition("/")[2] for place in places["first"]) == ["a.jsonl:6", "b.jsonl:4", "b.jsonl:5"]
+    assert sorted(place.split(": ")[0].rpartition("/")[2] for place in places["first"]) == [
+        "a.jsonl:6",
+        "b.jsonl:4",
+        "b.jsonl:5",
+    ]
     assert [entry["path"].rpartition("/")[2] for entry in manifest["inputs"]] == ["a.jsonl", "b.jsonl"]
 
 
