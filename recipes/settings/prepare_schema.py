@@ -27,7 +27,7 @@ class SourcesSettings:
     licence: str
     """The same of its licence."""
     problem_key: str
-    """Key of the problem in local rows."""
+    """Key of the problem in local rows; of several, ``problem|question``, the first that the row has."""
     answer_key: str
     """The same of the gold answer."""
     tests_key: str

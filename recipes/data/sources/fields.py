@@ -41,7 +41,7 @@ def text_of(row: Mapping[str, Any], key: str) -> str:
         raise ValueError(
             f"key {key!r} is missing; expected text; found keys {', '.join(sorted(map(str, row))) or 'none'}"
         )
-    value = row[key]
+    value = _text_of_number(row[key])
     if not isinstance(value, str):
         raise ValueError(f"key {key!r} is {type_name(value)}; expected text")
     if not value.strip():

@@ -18,7 +18,8 @@ OPTIONAL = ("source", "licence", "domain")
 class LocalKeys:
     """Where a local row keeps what, and what it takes where it says nothing."""
 
-    problem: str = "problem"
+    problem: str = "problem|question"
+    """Several keys with ``|`` between: the first that the row has."""
     answer: str = "answer"
     tests: str = "tests"
     response: str = "response"
@@ -31,19 +32,22 @@ class LocalKeys:
 def local_row(row: Mapping[str, Any], keys: LocalKeys) -> SourceRow:
     """A row of a local JSONL or Parquet file.
 
-    Texts stay as they are, blanks included. ``tests`` is an object or its JSON. Nulls count as absent, as does an empty
-    answer. ``id`` is kept as ``source_id``, unless it is the one that the content gives.
+    Texts stay as they are, blanks included, but for an answer as GSM8K has it, worked out with ``#### 72`` at its end:
+    the result is the answer, the rest ``worked_answer``. ``tests`` is an object or its JSON. Nulls count as absent, as
+    does an empty answer. ``id`` is kept as ``source_id``, unless it is the one that the content gives.
 
     Raises:
         ValueError: the reason why it cannot be used.
     """
-    problem = _text(row, keys.problem)
+    names = keys.problem.split("|")
+    statement = next((name for name in names if row.get(name) is not None), names[0])
+    problem = _text(row, statement)
     if problem is None:
         found = ", ".join(sorted(map(str, row))) or "none"
-        raise ValueError(f"key {keys.problem!r} is missing; expected text; found keys {found}")
+        raise ValueError(f"key {' or '.join(map(repr, names))} is missing; expected text; found keys {found}")
     if not problem.strip():
-        raise ValueError(f"key {keys.problem!r} is empty; expected text")
-    answer = _text(row, keys.answer) or ""
+        raise ValueError(f"key {statement!r} is empty; expected text")
+    worked, _, answer = (_text(row, keys.answer) or "").rpartition("#### ")
     tests = json_of(row, keys.tests)
     if tests is not None:
         if not isinstance(tests, Mapping):
@@ -52,7 +56,8 @@ def local_row(row: Mapping[str, Any], keys: LocalKeys) -> SourceRow:
     response = _text(row, keys.response)
     if response is not None and not response.strip():
         raise ValueError(f"key {keys.response!r} is empty; expected text, or no such key")
-    used = (keys.problem, keys.answer, keys.tests, keys.response, *OPTIONAL, "id")
+    worked_answer = {"worked_answer": worked.strip()} if worked.strip() else {}
+    used = (statement, keys.answer, keys.tests, keys.response, *OPTIONAL, "id")
     made = SourceRow(
         domain=_domain(row, keys, tests is not None),
         problem=problem,
@@ -61,7 +66,7 @@ def local_row(row: Mapping[str, Any], keys: LocalKeys) -> SourceRow:
         answer=answer if answer.strip() else "",
         tests=tests,
         response=response,
-        metadata=rest_of(row, used),
+        metadata={**worked_answer, **rest_of(row, used)},
     )
     own = row.get("id")
     if own is None or own == made.id:

@@ -216,9 +216,10 @@ def _file_reads(path: str, layout: Layout, require_reference: bool, chunk_bytes:
         cuts = [(0, status.st_size, 0, status.st_size)]
     elif kind == "parquet":
         cuts = row_groups(path, chunk_bytes)
-        if isinstance(layout, LocalKeys) and layout.problem not in (names := columns_of(path)):
+        names = columns_of(path)
+        if isinstance(layout, LocalKeys) and not set(layout.problem.split("|")) & set(names):
             fix = f"found columns {', '.join(names)}: set data.problem_key"
-            raise DataFileError(file, [f"{path}: column {layout.problem!r} is missing; {fix}"])
+            raise DataFileError(file, [f"{path}: column {layout.problem} is missing; {fix}"])
     else:
         starts = range(0, status.st_size, chunk_bytes)
         ends = [min(start + chunk_bytes, status.st_size) for start in starts]
