@@ -266,6 +266,8 @@ def _close(out: list[str], braces: list[tuple[int, str]]) -> None:
         out.append("}")
     else:
         del out[place]
+        if not inside and out and out[-1] in "^_":  # an empty script
+            out.pop()
 
 
 def _spelled_exponent(out: list[str], place: int) -> bool:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recipes.data.canonical_text import Sentences, canonical_sentences
-from recipes.data.meaning import letter_names
+from recipes.data.meaning import Spelling, letter_names
 from recipes.data.near_duplicates import similarity_of_duplicates
 from recipes.data.prompt_signatures import BATCH, FACTS
 
@@ -101,11 +101,15 @@ def find_duplicates(
         return canonical_sentences(text), letter_names(text)
 
     def verified(kept: int, other: int) -> Verified | None:
-        (left, left_names), (right, right_names) = prepared(kept), prepared(other)
-        found = similarity_of_duplicates(left, right, ngram, threshold, left_names | right_names)
         places = int(candidates.places[kept]), int(candidates.places[other])
         ours, theirs = (answers[place] for place in places)
-        if found is None or (ours and theirs and not same_answer(ours, theirs)):
+        answered = bool(ours and theirs)
+        if answered and not same_answer(ours, theirs):
+            return None
+        (left, left_names), (right, right_names) = prepared(kept), prepared(other)
+        spelling = Spelling(left_names | right_names, answers_agree=answered)
+        found = similarity_of_duplicates(left, right, ngram, threshold, spelling)
+        if found is None:
             return None
         return Verified(places[1], places[0], *found)
 

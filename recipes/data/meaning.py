@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import zip_longest
 
@@ -22,7 +23,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-FRAMING = _words("the that please then thus now also find compute calculate determine what is are of and")
+FRAMING = _words("the that please then thus now also find compute calculate determine value what is are of and")
 """May be there or not."""
 
 NUMBERS = _words(
@@ -35,32 +36,38 @@ NUMBERS = _words(
 
 MEANING = (
     _words(
-        "not no nor none never neither without with within and or either both only all any each every some "
-        "least most more less fewer many much greatest greater largest larger smallest smaller highest higher "
-        "lowest lower maximum minimum maximal minimal even odd evens odds increasing decreasing increase "
-        "decrease increased decreased before after above below over under inside outside interior exterior "
-        "inner outer left right top bottom same different distinct equal unequal positive negative "
-        "nonnegative nonpositive nonzero rational irrational real complex prime composite integer integers "
-        "natural whole mean median mode sum difference product quotient ratio times plus minus row rows "
-        "column columns width length height depth radius diameter area perimeter volume convex concave open "
-        "closed inclusive exclusive symmetric asymmetric typical atypical regular irregular up down from for "
-        "form to too in on at by out if of off his her he she they there their where here win wins won sell "
-        "buy give gave take took add adds lose loses lost daily weekly monthly yearly hourly day days week "
-        "weeks month months year years hour hours minute minutes penny nickel dime quarter dollar dollars "
-        "cent cents inch inches foot feet yard yards mile miles meter meters metre metres gram grams pound "
-        "pounds ounce ounces ton tons cm mm km kg mg ml kilogram milligram kilometer centimeter millimeter "
-        "decimeter kilometre centimetre millimetre decimetre liter liters north south east west morning "
-        "evening today tomorrow yesterday red blue green white black boy boys girl girls man men woman women "
-        "son sons sun mother father brother sister old new long short cost coast post past last lest list "
-        "sale sales sail side sides site cube cubes cubed square squares squared root roots face faces edge "
-        "edges vertex vertices die dice card cards heads tails substring subsequence ascending descending "
-        "lowercase uppercase undirected directed cyclic acyclic unsorted sorted"
+        "not no nor none never neither without with within and or either both only all any each every "
+        "some least most more less fewer many much greatest greater largest larger smallest smaller "
+        "highest higher lowest lower maximum minimum maximal minimal even odd evens odds increasing "
+        "decreasing increase decrease increased decreased before after above below over under inside "
+        "outside interior exterior inner outer left right top bottom same different distinct equal "
+        "unequal positive negative nonnegative nonpositive nonzero rational irrational real complex "
+        "prime composite integer integers natural whole mean median mode sum difference product "
+        "quotient ratio times plus minus row rows column columns width length height depth radius "
+        "diameter area perimeter volume convex concave open closed inclusive exclusive symmetric "
+        "asymmetric typical atypical regular irregular up down sell buy add adds daily weekly monthly "
+        "yearly hourly day days week weeks month months year years hour hours minute minutes penny "
+        "nickel dime quarter dollar dollars cent cents inch inches foot feet yard yards mile miles "
+        "meter meters metre metres gram grams pound pounds ounce ounces ton tons cm mm km kg mg ml "
+        "kilogram milligram kilometer centimeter millimeter decimeter kilometre centimetre millimetre "
+        "decimetre liter liters north south east west morning evening today tomorrow yesterday red "
+        "blue green white black girl girls mother father brother sister short cube cubes cubed square "
+        "squares squared root roots edge edges vertex vertices heads tails substring subsequence "
+        "ascending descending lowercase uppercase undirected directed cyclic acyclic unsorted sorted"
     )
     | NUMBERS
     | NAMES
     | frozenset(COMMANDS)
 )
 """None of these is a misspelling of another."""
+
+ALIKE = _words(
+    "from for form to too in on at by out if of off his her he she they there their where here win "
+    "wins won give gave take took lose loses lost sun son sons cost coast post past last lest list "
+    "sale sales sail side sides site man men woman women card cards face faces die dice long new boy "
+    "boys toy toys old then than tree trees through though thought angle angel"
+)
+"""Words that look alike: no misspellings of each other either, unless the answers agree."""
 
 _LETTERS = re.compile(r"\b[A-Z]{2,}\b|(?<=[=+*/^_{|<>\\])[A-Za-z]{2,}|[A-Za-z]{2,}(?=\s?[=+*/^_}|<>])")
 _FIRST_LETTERS = frozenset("abcdefgh")
@@ -77,12 +84,21 @@ def letter_names(text: str) -> frozenset[str]:
     return frozenset(found.lower() for found in _LETTERS.findall(text))
 
 
-def same_meaning(left: Sentences, right: Sentences, names: frozenset[str] = frozenset()) -> bool:
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """What may count as a spelling mistake."""
+
+    names: frozenset[str] = frozenset()
+    """Words that are spelt right, whatever they look like: ``letter_names`` of both prompts."""
+    answers_agree: bool = False
+    """Both prompts have an answer, and it is the same."""
+
+
+def same_meaning(left: Sentences, right: Sentences, spelling: Spelling) -> bool:
     """Whether everything in which the prompts differ is harmless. The order of sentences counts for nothing.
 
     Args:
         left, right: ``canonical_sentences`` of two prompts.
-        names: ``letter_names`` of both.
     """
     ours, theirs = _remaining(left, right)
     if not ours and not theirs:
@@ -91,26 +107,29 @@ def same_meaning(left: Sentences, right: Sentences, names: frozenset[str] = froz
         return False
     if _reflowed(ours, theirs) or _reflowed(theirs, ours):
         return True
-    return _paired(ours, theirs, names) or harmless(_flat(ours), _flat(theirs), names)
+    return _paired(ours, theirs, spelling) or harmless(_flat(ours), _flat(theirs), spelling)
 
 
-def harmless(left: list[str], right: list[str], names: frozenset[str] = frozenset()) -> bool:
+def harmless(left: list[str], right: list[str], spelling: Spelling) -> bool:
     """Whether two runs of tokens differ in framing words, spelling and word division alone."""
     blocks = SequenceMatcher(None, left, right, autojunk=False).get_opcodes()
-    return all(kind == "equal" or _harmless_change(left[a:b], right[c:d], names) for kind, a, b, c, d in blocks)
+    return all(kind == "equal" or _harmless_change(left[a:b], right[c:d], spelling) for kind, a, b, c, d in blocks)
 
 
-def misspelt(left: str, right: str, names: frozenset[str] = frozenset()) -> bool:
+def misspelt(left: str, right: str, spelling: Spelling) -> bool:
     """Whether one word may be the other with one letter left out, added or replaced, or two neighbours swapped.
 
-    Numbers in digits, single letters and signs never are.
+    A plural always may be the singular. Numbers in digits, single letters and signs never are.
     """
-    if not (left.isalpha() and right.isalpha()) or (left in MEANING and right in MEANING):
-        return False
-    if left in names or right in names or _like_points(left) or _like_points(right):
+    if not (left.isalpha() and right.isalpha()) or {left, right} & spelling.names:
         return False
     shorter, longer = sorted((left, right), key=len)
     if len(shorter) < 3 or len(longer) - len(shorter) > 1:
+        return False
+    if f"{shorter}s" == longer:
+        return True
+    apart = MEANING if spelling.answers_agree else MEANING | ALIKE
+    if apart.issuperset((left, right)) or _like_points(left) or _like_points(right):
         return False
     start = next((place for place, (a, b) in enumerate(zip_longest(shorter, longer)) if a != b), len(longer))
     swapped = (
@@ -145,7 +164,7 @@ def _like_points(word: str) -> bool:
     return _FIRST_LETTERS.issuperset(word) or _VOWELS.isdisjoint(word)
 
 
-def _paired(ours: Sentences, theirs: Sentences, names: frozenset[str]) -> bool:
+def _paired(ours: Sentences, theirs: Sentences, spelling: Spelling) -> bool:
     """Each sentence against the one that is most like it; what has no partner against nothing."""
     free = list(theirs)
     for sentence in ours:
@@ -153,11 +172,11 @@ def _paired(ours: Sentences, theirs: Sentences, names: frozenset[str]) -> bool:
         best = max(
             free, key=lambda other: (counted & Counter(other)).total() / (len(sentence) + len(other)), default=[]
         )
-        if not harmless(sentence, best, names):
+        if not harmless(sentence, best, spelling):
             return False
         if best:
             free.remove(best)
-    return all(harmless([], sentence, names) for sentence in free)
+    return all(harmless([], sentence, spelling) for sentence in free)
 
 
 def _reflowed(parts: Sentences, sentences: Sentences) -> bool:
@@ -185,7 +204,7 @@ def _flat(sentences: Sentences) -> list[str]:
     return [token for sentence in sentences for token in sentence]
 
 
-def _harmless_change(left: list[str], right: list[str], names: frozenset[str]) -> bool:
+def _harmless_change(left: list[str], right: list[str], spelling: Spelling) -> bool:
     if all(token.isalpha() and len(token) > 1 for token in (*left, *right)):
         joined = "".join(left)
         if len(joined) >= 6 and joined == "".join(right):
@@ -193,7 +212,7 @@ def _harmless_change(left: list[str], right: list[str], names: frozenset[str]) -
     ours = [token for token in left if token not in FRAMING]
     theirs = [token for token in right if token not in FRAMING]
     if len(ours) == len(theirs):
-        return all(a == b or misspelt(a, b, names) for a, b in zip(ours, theirs, strict=True))
+        return all(a == b or misspelt(a, b, spelling) for a, b in zip(ours, theirs, strict=True))
     if len(left) == len(right):  # a framing word misspelt
-        return all(a == b or misspelt(a, b, names) for a, b in zip(left, right, strict=True))
+        return all(a == b or misspelt(a, b, spelling) for a, b in zip(left, right, strict=True))
     return False

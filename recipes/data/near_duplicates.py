@@ -18,7 +18,7 @@ import numpy.typing as npt
 from rensa import RMinHash
 
 from recipes.data.canonical_text import Sentences
-from recipes.data.meaning import same_meaning
+from recipes.data.meaning import Spelling, same_meaning
 
 BAND_ROWS = 3
 """Values of a signature that a band holds. With 128 values two prompts of similarity 0.5 share one of the 42 bands with
@@ -50,13 +50,13 @@ def jaccard(left: Shingles, right: Shingles) -> float:
 
 
 def similarity_of_duplicates(
-    left: Sentences, right: Sentences, ngram: int, threshold: float, names: frozenset[str] = frozenset()
+    left: Sentences, right: Sentences, ngram: int, threshold: float, spelling: Spelling
 ) -> tuple[str, float] | None:
     """How two prompts are duplicates; None: they are not.
 
     Args:
         left, right: ``canonical_sentences`` of two prompts.
-        names: ``letter_names`` of both.
+        spelling: of both.
 
     Returns:
         ``sentences`` where the same sentences stand in another order, else ``near``, and the Jaccard similarity.
@@ -67,7 +67,7 @@ def similarity_of_duplicates(
     if min(words, sum(map(len, right))) < ngram:
         return None
     similarity = jaccard(shingles(left, ngram), shingles(right, ngram))
-    if similarity < threshold or not same_meaning(left, right, names):
+    if similarity < threshold or not same_meaning(left, right, spelling):
         return None
     return "near", similarity
 

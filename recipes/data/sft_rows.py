@@ -3,38 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-STARTER = "<starter_code>"
-"""Where an instruction takes the function header of a problem."""
-
-
-@dataclass(frozen=True, slots=True)
-class Instructions:
-    """What follows the problem in the user's turn (Appendix A of the paper)."""
-
-    math: str
-    code: str
-    code_with_starter: str
-    """With ``<starter_code>`` in it."""
-
-    def of(self, domain: str, metadata: Mapping[str, Any]) -> str:
-        """The instruction of a problem: its own where its metadata has one, else that of its domain.
-
-        Args:
-            domain: ``math`` or ``code``.
-            metadata: of the problem; ``instruction`` and ``starter_code`` count.
-        """
-        own, starter = metadata.get("instruction"), metadata.get("starter_code")
-        if isinstance(own, str):
-            return own
-        if domain == "math":
-            return self.math
-        if isinstance(starter, str) and starter.strip():
-            return self.code_with_starter.replace(STARTER, starter.strip("\n"))
-        return self.code
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ SAME = {
     "comparisons": (r"a \le b \geq c \neq d \leqslant e", "a ≤ b ≥ c ≠ d <= e"),
     "scripts": ("x^{2} + y_{1} = x^{10}", "x^2 + y_1 = x^10"),
     "superscripts": ("x² y₁ z⁻¹", "x^2 y_1 z^{-1}"),
+    "empty scripts": ("m+n^{}_{}. x_{ }^{2}", "m+n. x^2"),
     "thousands": (r"1{,}000 and 2,000,000 and 3\,000", "1000 and 2000000 and 3000"),
     "degrees": (r"30^\circ 40^{\circ} 50\degree", "30° 40° 50°"),
     "dots": (r"1, \ldots, n \dots \cdots ... ..", "1, …, n … … … …"),
