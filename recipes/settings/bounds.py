@@ -152,6 +152,7 @@ RANGES: dict[str, Range] = {
     "selection.min_tests": _at_least(1, 5),
     "selection.same_tests": _at_least(1, 3),
     "selection.references": _at_least(0, 3),
+    "selection.max_prompt_length": _at_least(1, 2048),
 }
 """Every number of the schema. Two rollouts are the fewest whose standard deviation (Eq. 2) can differ from zero."""
 

@@ -167,6 +167,10 @@ class SelectionSettings:
     """Problems that may have the same tests; where more have, they were pasted under problems of others."""
     references: int
     """Reference solutions of a code problem that are run, one of which must pass; 0: none is run."""
+    tokenizer: str | None
+    """Folder of the tokenizer that trains, with its chat template; null: the lengths of prompts are not looked at."""
+    max_prompt_length: int
+    """Tokens; a longer prompt is rejected: a stage refuses a file with one (``data.max_prompt_length``)."""
 
 
 @dataclass
