@@ -17,6 +17,7 @@ ABSENT = frozenset({"", "n/a", "none", "null"})
 """What data sets write where a text is missing, in lower case."""
 RESERVED = ("id", "problem", "answer", "tests", "response", "source", "licence", "domain")
 """Keys of a row of the pipeline: metadata stands beside them in the files."""
+_SET_ASIDE = {key: f"row_{key}" for key in RESERVED}
 
 CheckTests = Callable[[Mapping[str, Any]], object]
 """Raises ValueError where the grader could not use the tests (``recipes.grading.code_test_format.parse_tests``)."""
@@ -85,9 +86,9 @@ def rest_of(row: Mapping[str, Any], used: Sequence[str], renamed: Mapping[str, s
 
     Dates become ISO text and decimals text. A key that a row of the pipeline has itself gets ``row_`` in front.
     """
-    names = {**{key: f"row_{key}" for key in RESERVED}, **(renamed or {})}
-    found = {names.get(key, key): _plain(value) for key, value in row.items() if key not in used}
-    return {key: value for key, value in found.items() if value is not None}
+    names = {**_SET_ASIDE, **(renamed or {})}
+    kept = ((key, value) for key, value in row.items() if value is not None and key not in used)
+    return {names.get(key, key): _plain(value) for key, value in kept}
 
 
 def checked_row(row: SourceRow, check_tests: CheckTests, require_reference: bool) -> SourceRow:
@@ -113,6 +114,8 @@ def checked_row(row: SourceRow, check_tests: CheckTests, require_reference: bool
         if not _fits_utf8(text):
             raise ValueError(f"the {key} holds a lone surrogate; expected text that UTF-8 can hold")
     for key, value in (("tests", row.tests), ("metadata", dict(row.metadata))):
+        if not value:
+            continue
         try:
             text = canonical(value)
         except (TypeError, ValueError, RecursionError) as error:
@@ -139,6 +142,8 @@ def _text_of_number(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, str | int | float):
+        return value
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, Decimal):
@@ -151,6 +156,8 @@ def _plain(value: Any) -> Any:
 
 
 def _fits_utf8(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

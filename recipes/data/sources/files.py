@@ -191,9 +191,16 @@ def _records(file: Lines, start: int, end: int | None) -> Iterator[Record]:
         number += 1
 
 
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number)
+
+
 def _parsed(number: int, line: bytes, first: bool) -> Record:
     try:
-        row = json.loads(line.decode("utf-8-sig" if first else "utf-8"), parse_constant=_no_number)
+        row = _DECODER.decode(line.decode("utf-8-sig" if first else "utf-8"))
     except UnicodeDecodeError as error:
         return Record(number, None, f"byte {error.start} of the line is not UTF-8; expected UTF-8", line)
     except json.JSONDecodeError as error:
@@ -204,10 +211,6 @@ def _parsed(number: int, line: bytes, first: bool) -> Record:
     if not isinstance(row, dict):
         return Record(number, None, f"a JSON {type(row).__name__}; expected an object", line)
     return Record(number, row, raw=line)
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
 
 
 def _first_line_start(file: Lines, start: int) -> int:

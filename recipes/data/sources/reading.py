@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -171,7 +172,7 @@ def plan_reads(
             copy = source.path or _copy_of(source, local.copies)
             if copy is None:
                 reads += _hub_reads(source, layout, local.require_reference)
-            for path in _files_of(copy) if copy is not None else ():
+            for path in _files_of(copy, hub_parts(source.place)) if copy is not None else ():
                 add(path, layout)
         except ValueError as error:
             defects.append(f"source {source.name}: {error}")
@@ -196,6 +197,8 @@ def read_rows(read: Read, check_tests: CheckTests) -> Iterator[SourceRow | Rejec
             try:
                 yield checked_row(_row(record.row, read.layout), check_tests, read.require_reference)
                 continue
+            except RecursionError:
+                reason = "values that are nested too deeply; expected fewer than some hundred lists in lists"
             except ValueError as error:
                 reason = str(error)
         yield Rejected(reason, _content(record), f"{_place(read)}:{_number(read, record)}", _source(read, record))
@@ -252,21 +255,21 @@ def _copy_of(source: PublishedSettings, copies: str | None) -> str | None:
     return found[0]
 
 
-def _files_of(copy: str) -> list[str]:
-    """The file, or the files of a folder in the order of their names, hidden ones left out."""
+def _files_of(copy: str, parts: Sequence[HubPart]) -> list[str]:
+    """The file, or the files of a folder in the order of their names, hidden ones left out.
+
+    Where the folder has files that ``parts`` name, it is a copy of the whole data set, and the others are not meant:
+    further splits, among them test splits.
+    """
     folder = Path(copy)
     if not folder.is_dir():
         return [copy]
-    found = sorted(
-        str(path)
-        for path in folder.rglob("*")
-        if path.is_file()
-        and path.name.lower().endswith(tuple(ENDINGS))
-        and not any(piece.startswith(".") for piece in path.relative_to(folder).parts)
-    )
-    if not found:
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    names = [name for name in names if name.lower().endswith(tuple(ENDINGS)) and not f"/{name}".count("/.")]
+    meant = [name for name in names if any(part.files and fnmatch(name, part.files) for part in parts)]
+    if not names:
         raise ValueError(f"{folder}: found no file of {', '.join(ENDINGS)}; expected a copy of the data set")
-    return found
+    return [str(folder / name) for name in meant or names]
 
 
 def _records(read: Read) -> Iterator[Record]:

@@ -119,6 +119,13 @@ def test_the_content_of_a_rejected_row_is_cut(tmp_path: Path) -> None:
         assert len(one.content) == REJECTED_CHARACTERS
 
 
+def test_values_nested_too_deeply_are_a_bad_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"problem": "p", "answer": "1", "x": ' + "[" * 900 + "]" * 900 + "}\n")
+    rows, rejected = _read(plan_reads([str(path)], LOCAL))
+    assert rows == [] and "nested too deeply" in rejected[0].reason
+
+
 def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
     good = _jsonl(tmp_path / "good.jsonl")
     empty, packed, columns = tmp_path / "empty.jsonl", tmp_path / "a.jsonl.gz", tmp_path / "a.parquet"
@@ -184,6 +191,16 @@ def test_a_published_set_from_a_copy_and_from_the_hub(tmp_path: Path, monkeypatc
     assert (bad.place, bad.source) == ("hf:a/b#y.jsonl 1/1:2", "set")
     with pytest.raises(SourcesError, match=r"source other: found no copy; expected one of other, other\.jsonl"):
         plan_reads([], copies, [_source(None, name="other")])
+
+
+def test_of_a_copy_of_the_whole_data_set_only_what_the_place_names(tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    for split in ("train", "test"):
+        (folder / split).mkdir(parents=True)
+        _jsonl(folder / split / "rows.jsonl", [{"problem": split, "answer": "1"}])
+    one, both = _source(folder, place="hf:a/b#train/*.jsonl"), _source(folder, place="hf:a/b#default,train")
+    assert [row.problem for row in _read(plan_reads([], LOCAL, [one]))[0]] == ["train"]
+    assert [row.problem for row in _read(plan_reads([], LOCAL, [both]))[0]] == ["test", "train"]
 
 
 def test_the_same_file_is_not_read_as_two_sources(tmp_path: Path) -> None:
