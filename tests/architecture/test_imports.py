@@ -59,6 +59,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "recipes.servers",
         "recipes.rollouts",
         "recipes.checkpoints",
+        "recipes.reporting",
         "evaluation.benchmarks",
     ),
     "reporting": ("recipes.records",),
