@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from recipes.data.sources.reading import ADAPTERS
 from recipes.grading.code_test_format import AssertTests, FunctionalTests, StdinTests, parse_tests
 
 ORIGIN = Origin("set", "mit", "code")
+CODEFORCES = Path(__file__).resolve().parents[4].parent / "shared" / "data" / "code" / "codeforces_test408.jsonl"
 
 
 def test_apps_and_taco() -> None:
@@ -127,6 +129,14 @@ def test_deepcoder() -> None:
     assert (row.problem, row.metadata) == ("Add.", {"reference_solution": "print(2)"})
     with pytest.raises(ValueError, match="key 'tests' is empty"):
         deepcoder_row({"problem": "Add.", "tests": ""}, ORIGIN)
+
+
+def test_real_rows_of_deepcoder() -> None:
+    if not CODEFORCES.exists():
+        pytest.skip(f"{CODEFORCES} is not there: the code problems are no part of the project")
+    rows = [deepcoder_row(json.loads(line), ORIGIN) for line in CODEFORCES.read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == 408
+    assert all(isinstance(parse_tests(row.tests), StdinTests) for row in rows)
 
 
 def test_acereason_sft() -> None:
