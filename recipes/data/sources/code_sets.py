@@ -1,8 +1,8 @@
 """Published code data sets: one function for each layout, from a row to a ``SourceRow``.
 
 All raise ValueError with the reason where a row cannot be used. Keys were read from the data sets' cards and from
-programs that load them; of the rows themselves only those of DeepCoder's config codeforces were at hand. A reference program is kept under
-``reference_solution``, a function header under ``starter_code``.
+programs that load them; of the rows themselves only those of DeepCoder's config codeforces were at hand. A reference
+program is kept under ``reference_solution``, a function header under ``starter_code``.
 """
 
 from __future__ import annotations
