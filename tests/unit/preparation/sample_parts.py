@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 
@@ -46,8 +47,11 @@ def write_samples(folder: Path, samples: Sequence[dict[str, Any]], parts: int = 
 
 @cache
 def tokenizer_folder() -> str:
-    """The demo's tokenizer, made once for all tests of a process."""
+    """The demo's tokenizer trained on one sentence, once for all tests of a process."""
     folder = mkdtemp(prefix="tokenizer-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    tiny_tokenizer.save(Path(folder))
+    with patch.object(
+        tiny_tokenizer, "corpus", lambda: [f"user\nWhat is 1 + 1?{WORD * 9} \\boxed Print Write Python."]
+    ):
+        tiny_tokenizer.save(Path(folder))
     return folder
