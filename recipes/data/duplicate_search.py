@@ -13,16 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from recipes.data.canonical_text import Sentences, canonical_sentences
-from recipes.data.meaning import Spelling, letter_names
-from recipes.data.near_duplicates import similarity_of_duplicates
+from recipes.data.near_duplicates import Prompt, similarity_of_duplicates
 from recipes.data.prompt_signatures import BATCH, FACTS
 
 Int64 = npt.NDArray[np.int64]
 
 REPRESENTATIVES = 8
 """Kept prompts of a bucket that later ones are compared with."""
-COMPARISONS = 32
+COMPARISONS = 16
 """Kept prompts that one prompt is compared with, those that share the most bands first."""
 _PREPARED = 1 << 14
 """Prompts whose words are kept at hand."""
@@ -61,11 +59,12 @@ class Candidates:
             rows: of every place, the number of the row that is signed.
             searched: places that take part, ascending.
         """
-        place_of = _places_of_signed(signature_paths, rows, searched)
-        names = [name for name in pq.read_schema(signature_paths[0]).names if name not in FACTS.names]
+        signed = [pq.ParquetFile(path, memory_map=True) for path in signature_paths]
+        place_of = _places_of_signed(signed, rows, searched)
+        names = [name for name in signed[0].schema_arrow.names if name not in FACTS.names]
         places, buckets, used = [], [], 0
         for name in names:
-            values = _column(signature_paths, name)
+            values = _column(signed, name)
             taking_part = place_of >= 0
             members, numbers, count = _shared(values[taking_part], place_of[taking_part])
             places.append(members)
@@ -96,9 +95,8 @@ def find_duplicates(
     """
 
     @lru_cache(maxsize=_PREPARED)
-    def prepared(number: int) -> tuple[Sentences, frozenset[str]]:
-        text = candidates.problems[number].as_py()
-        return canonical_sentences(text), letter_names(text)
+    def prepared(number: int) -> Prompt:
+        return Prompt.of(candidates.problems[number].as_py(), ngram)
 
     def verified(kept: int, other: int) -> Verified | None:
         places = int(candidates.places[kept]), int(candidates.places[other])
@@ -106,12 +104,8 @@ def find_duplicates(
         answered = bool(ours and theirs)
         if answered and not same_answer(ours, theirs):
             return None
-        (left, left_names), (right, right_names) = prepared(kept), prepared(other)
-        spelling = Spelling(left_names | right_names, answers_agree=answered)
-        found = similarity_of_duplicates(left, right, ngram, threshold, spelling)
-        if found is None:
-            return None
-        return Verified(places[1], places[0], *found)
+        found = similarity_of_duplicates(prepared(kept), prepared(other), ngram, threshold, answered)
+        return None if found is None else Verified(places[1], places[0], *found)
 
     kept_in = _Kept(int(candidates.buckets.max(initial=-1)) + 1)
     found = []
@@ -154,21 +148,21 @@ class _Kept:
         return best
 
 
-def _places_of_signed(paths: Sequence[Path], rows: Int64, searched: Int64) -> Int64:
+def _places_of_signed(files: Sequence[pq.ParquetFile], rows: Int64, searched: Int64) -> Int64:
     """Of every row in the signatures, its place if it is signed and takes part; else -1."""
     order = searched[np.argsort(rows[searched], kind="stable")]
     known = rows[order]
-    signed = np.concatenate([pq.read_table(path, columns=["row"])["row"].to_numpy() for path in paths])
+    signed = np.concatenate([file.read(["row"])["row"].to_numpy() for file in files])
     if not len(known):
         return np.full(len(signed), -1, dtype=np.int64)
     near = np.minimum(np.searchsorted(known, signed), len(known) - 1)
     return np.where(known[near] == signed, order[near], -1)
 
 
-def _column(paths: Sequence[Path], name: str) -> npt.NDArray[np.uint64]:
+def _column(files: Sequence[pq.ParquetFile], name: str) -> npt.NDArray[np.uint64]:
     """One band of all rows; 0 where it is null."""
-    tables = [pq.read_table(path, columns=[name])[name] for path in paths]
-    return np.concatenate([pc.fill_null(column, 0).to_numpy().astype(np.uint64, copy=False) for column in tables])
+    columns = [file.read([name])[name] for file in files]
+    return np.concatenate([pc.fill_null(column, 0).to_numpy().astype(np.uint64, copy=False) for column in columns])
 
 
 def _shared(values: npt.NDArray[np.uint64], places: Int64) -> tuple[Int64, Int64, int]:
@@ -177,9 +171,10 @@ def _shared(values: npt.NDArray[np.uint64], places: Int64) -> tuple[Int64, Int64
     values, places = values[present], places[present]
     order = np.argsort(values, kind="stable")
     ordered = values[order]
-    same_as_last = np.concatenate(([False], ordered[1:] == ordered[:-1]))
-    same_as_next = np.append(same_as_last[1:], False)
-    shared = same_as_last | same_as_next
+    same_as_last = np.zeros(len(ordered), dtype=np.bool_)
+    same_as_last[1:] = ordered[1:] == ordered[:-1]
+    shared = same_as_last.copy()
+    shared[:-1] |= same_as_last[1:]
     numbers = np.cumsum(shared & ~same_as_last) - 1
     members: Int64 = places[order[shared]]
     return members, numbers[shared], int(numbers[-1]) + 1 if len(numbers) else 0

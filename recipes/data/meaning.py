@@ -101,9 +101,13 @@ def same_meaning(left: Sentences, right: Sentences, spelling: Spelling) -> bool:
         left, right: ``canonical_sentences`` of two prompts.
     """
     ours, theirs = _remaining(left, right)
+    if spelling.answers_agree:
+        ours, theirs = ([one for one in rest if not _is_about_form(one)] for rest in (ours, theirs))
     if not ours and not theirs:
         return True
     if max(sum(map(len, ours)), sum(map(len, theirs))) > _LONGEST:
+        return False
+    if not _may_be_harmless(_flat(ours), _flat(theirs), spelling):
         return False
     if _reflowed(ours, theirs) or _reflowed(theirs, ours):
         return True
@@ -140,6 +144,25 @@ def misspelt(left: str, right: str, spelling: Spelling) -> bool:
     if len(longer) < 4 or (start == 0 and len(shorter) < 6):
         return False
     return shorter[start + (len(shorter) == len(longer)) :] == longer[start + 1 :]
+
+
+def _may_be_harmless(left: list[str], right: list[str], spelling: Spelling) -> bool:
+    """Whether every word that one side has more often than the other may find its counterpart: quickly told."""
+    ours, theirs = Counter(left), Counter(right)
+    more, fewer = set(ours - theirs), set(theirs - ours)
+    return _have_counterparts(more, fewer, spelling) and _have_counterparts(fewer, more, spelling)
+
+
+def _have_counterparts(words: set[str], others: set[str], spelling: Spelling) -> bool:
+    return all(
+        any(word in other or other in word or misspelt(word, other, spelling) for other in others)
+        for word in words - FRAMING
+    )
+
+
+def _is_about_form(sentence: list[str]) -> bool:
+    """Whether it only says in which form the answer is wanted: of no account where the answers are the same."""
+    return len(sentence) <= 12 and sentence[:1] in (["express"], ["give"], ["write"]) and sentence[2:3] == ["answer"]
 
 
 def _remaining(left: Sentences, right: Sentences) -> tuple[Sentences, Sentences]:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from rensa import RMinHash
 
-from recipes.data.canonical_text import Sentences
-from recipes.data.meaning import Spelling, same_meaning
+from recipes.data.canonical_text import Sentences, canonical_sentences
+from recipes.data.meaning import Spelling, letter_names, same_meaning
 
 BAND_ROWS = 3
 """Values of a signature that a band holds. With 128 values two prompts of similarity 0.5 share one of the 42 bands with
@@ -49,27 +50,46 @@ def jaccard(left: Shingles, right: Shingles) -> float:
     return shared / (len(left) + len(right) - shared) if shared else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt as it is compared."""
+
+    sentences: Sentences
+    shingles: Shingles
+    names: frozenset[str]
+    """``meaning.letter_names``."""
+    words: int
+
+    @classmethod
+    def of(cls, text: str, ngram: int) -> Prompt:
+        """The prompt with this text; shingles have ``ngram`` words."""
+        sentences = canonical_sentences(text)
+        return cls(sentences, shingles(sentences, ngram), letter_names(text), sum(map(len, sentences)))
+
+
 def similarity_of_duplicates(
-    left: Sentences, right: Sentences, ngram: int, threshold: float, spelling: Spelling
+    left: Prompt, right: Prompt, ngram: int, threshold: float, answers_agree: bool = False
 ) -> tuple[str, float] | None:
     """How two prompts are duplicates; None: they are not.
 
     Args:
-        left, right: ``canonical_sentences`` of two prompts.
-        spelling: of both.
+        ngram: words of a shingle; a prompt with fewer is no near duplicate.
+        threshold: Jaccard similarity of the shingles.
+        answers_agree: both have an answer, and it is the same.
 
     Returns:
         ``sentences`` where the same sentences stand in another order, else ``near``, and the Jaccard similarity.
     """
-    words = sum(map(len, left))
-    if 2 <= len(left) == len(right) and words >= REORDERED_WORDS and sorted(left) == sorted(right):
+    several = 2 <= len(left.sentences) == len(right.sentences) and left.words == right.words >= REORDERED_WORDS
+    if several and sorted(left.sentences) == sorted(right.sentences):
         return "sentences", 1.0
-    if min(words, sum(map(len, right))) < ngram:
+    if min(left.words, right.words) < ngram:
         return None
-    similarity = jaccard(shingles(left, ngram), shingles(right, ngram))
-    if similarity < threshold or not same_meaning(left, right, spelling):
+    similarity = jaccard(left.shingles, right.shingles)
+    if similarity < threshold:
         return None
-    return "near", similarity
+    spelling = Spelling(left.names | right.names, answers_agree)
+    return ("near", similarity) if same_meaning(left.sentences, right.sentences, spelling) else None
 
 
 class Signer:
