@@ -2,15 +2,16 @@
 
 "we conduct data decontamination and filter the sample that has a 9-gram overlap with any test sample in math and coding
 benchmarks" (AceReason-Nemotron 1.1, §3.1.1). Words are those of ``recipes.data.ngrams``. A problem is looked at twice:
-as it is written, and in the canonical layout that deduplication uses, so that ``\\dfrac12`` in the one and ``\\frac{1}{2}``
-in the other hide nothing. Prompts are compared, not responses: those repeat their prompt, and a stock phrase of a long
-solution says nothing about where its problem comes from.
+as it is written, and in the canonical layout that deduplication uses, so that ``\\dfrac12`` in the one and
+``\\frac{1}{2}`` in the other hide nothing. Prompts are compared, not responses: those repeat their prompt, and a stock
+phrase of a long solution says nothing about where its problem comes from.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recipes.data.benchmark_texts import BenchmarkText
 from recipes.data.canonical_text import canonical_text
@@ -25,7 +26,7 @@ class Contamination:
     problem: str
     """Its id."""
     ngram: str
-    """The first shared n-gram, its words with blanks between them."""
+    """The first of its n-grams that is shared, its words with blanks between them."""
     shared: int
     """Different n-grams of the benchmark problem that stand in the text."""
     of: int
@@ -37,17 +38,27 @@ class Contamination:
 class ContaminationIndex:
     """The problems of some benchmarks, to be looked for in any number of texts."""
 
-    def __init__(self, texts: Sequence[BenchmarkText], ngram: int) -> None:
+    def __init__(self, texts: Sequence[BenchmarkText], ngram: int, stock_phrase: int | None = None) -> None:
         """Args:
         texts: statements of benchmark problems.
         ngram: words.
+        stock_phrase: an n-gram that so many of the problems have is a stock phrase and counts for nothing; None: every
+            n-gram counts, as in the paper.
         """
-        written = [(one, one.text) for one in texts]
-        laid_out = [(one, canonical_text(one.text)) for one in texts]
-        entries = list(dict.fromkeys([*written, *laid_out]))
+        entries = list(dict.fromkeys((one, text) for one in texts for text in _layouts(one.text)))
         self._owners = [one for one, _ in entries]
-        self._ngram = ngram
         self._index = NgramIndex([text for _, text in entries], ngram)
+        self._grams = [
+            _grams(normalised(text).split(), length)
+            for (_, text), length in zip(entries, self._index.lengths, strict=True)
+        ]
+        problems = Counter(
+            gram
+            for gram, _ in {
+                (gram, one.text) for one, grams in zip(self._owners, self._grams, strict=True) for gram in grams
+            }
+        )
+        self._stock = frozenset(gram for gram, count in problems.items() if stock_phrase and count >= stock_phrase)
 
     def scan(self, rows: Iterable[tuple[int, str]]) -> Iterator[tuple[int, Contamination]]:
         """The rows that overlap with a benchmark problem, in their order.
@@ -55,33 +66,44 @@ class ContaminationIndex:
         Args:
             rows: number and text; numbers differ.
         """
-        found: dict[BenchmarkText, tuple[int, int, str]] = {}
+        found: dict[BenchmarkText, Contamination] = {}
         at: int | None = None
-        for row, overlaps in self._index.scan(_both_layouts(rows)):
-            if at is not None and row != at:
-                yield at, self._worst(found)
+        for row, overlaps in self._index.scan((number, text) for number, whole in rows for text in _layouts(whole)):
+            if at is not None and row != at and found:
+                yield at, _worst(found)
                 found = {}
             at = row
-            for one in overlaps:
-                owner = self._owners[one.text]
-                entry = (len(one.ngrams), self._index.sizes[one.text], self._first(one.passage))
-                found[owner] = max(found.get(owner, (0, 0, "")), entry)
-        if at is not None:
-            yield at, self._worst(found)
+            for overlap in overlaps:
+                one = self._contamination(overlap.text, sorted(overlap.ngrams))
+                known = found.get(self._owners[overlap.text])
+                if one is not None and (known is None or one.shared > known.shared):
+                    found[self._owners[overlap.text]] = one
+        if at is not None and found:
+            yield at, _worst(found)
 
-    def _first(self, passage: str) -> str:
-        return " ".join(passage.split(" ")[: self._ngram])
-
-    @staticmethod
-    def _worst(found: dict[BenchmarkText, tuple[int, int, str]]) -> Contamination:
-        """Most shared n-grams, then by name: the same whatever the order of the benchmarks."""
-        owner = min(found, key=lambda one: (-found[one][0], one.benchmark, one.id, one.text))
-        shared, of, ngram = found[owner]
-        return Contamination(owner.benchmark, owner.id, ngram, shared, of, len(found) - 1)
+    def _contamination(self, entry: int, numbers: Sequence[int]) -> Contamination | None:
+        """None where all that is shared are stock phrases."""
+        grams, owner = self._grams[entry], self._owners[entry]
+        shared = [grams[number] for number in numbers if grams[number] not in self._stock]
+        if not shared:
+            return None
+        return Contamination(owner.benchmark, owner.id, shared[0], len(shared), len(grams), 0)
 
 
-def _both_layouts(rows: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    for number, text in rows:
-        yield number, text
-        if "\\" in text and normalised(laid_out := canonical_text(text)) != normalised(text):
-            yield number, laid_out
+def _worst(found: dict[BenchmarkText, Contamination]) -> Contamination:
+    """Most shared n-grams, then by name: the same whatever the order of the benchmarks."""
+    owner = min(found, key=lambda one: (-found[one].shared, one.benchmark, one.id, one.text))
+    return replace(found[owner], others=len(found) - 1)
+
+
+def _grams(words: Sequence[str], length: int) -> list[str]:
+    """The different n-grams of a text, numbered as ``NgramIndex`` does."""
+    starts = range(len(words) - length + 1 if length else 0)
+    return list(dict.fromkeys(" ".join(words[start : start + length]) for start in starts))
+
+
+def _layouts(text: str) -> tuple[str, ...]:
+    """As it is written, and laid out where LaTeX leaves a choice."""
+    if "\\" in text and normalised(laid_out := canonical_text(text)) != normalised(text):
+        return text, laid_out
+    return (text,)

@@ -16,6 +16,7 @@ from recipes.atomic_files import write_text
 from recipes.data.rows import Rejected, SourceRow, canonical
 from recipes.data.sources.reading import Read, read_rows
 from recipes.data.tables import PART_BITS, ROWS, part_of, write_table
+from recipes.grading.code_test_format import parse_tests
 
 REJECTS = pa.schema(
     [("reason", pa.string()), ("content", pa.string()), ("source", pa.string()), ("place", pa.string())]
@@ -44,7 +45,7 @@ def read_task(reads: Sequence[Read], parts: int, folder: Path, task: int) -> Non
         waiting.clear()
 
     count = 0
-    for found in read_rows(reads[task]):
+    for found in read_rows(reads[task], parse_tests):
         count += 1
         if isinstance(found, Rejected):
             rejected.append(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from recipes.preparation.collect import rows_path
 from recipes.preparation.decisions import decided_rows
 from recipes.settings.benchmarks import published
 from recipes.settings.prepare_checks import published_benchmarks
-from recipes.settings.prepare_schema import SourcesSettings
+from recipes.settings.prepare_schema import DecontaminateSettings, SourcesSettings
 
 TEXTS = pa.schema([("benchmark", pa.string()), ("id", pa.string()), ("text", pa.large_string())])
 _BATCH_ROWS = 4096
@@ -61,7 +62,7 @@ def write_texts(texts: Sequence[BenchmarkText], folder: Path, task: int) -> None
 
 
 def scan_part(
-    rows: Path, texts: Path, before: Sequence[Path], ngram: int, code_ngram: int, folder: Path, part: int
+    rows: Path, texts: Path, before: Sequence[Path], rule: DecontaminateSettings, folder: Path, part: int
 ) -> None:
     """The prompts of a part that nothing has decided about -> ``PART.parquet``, the contaminated ones.
 
@@ -69,22 +70,18 @@ def scan_part(
         rows: folder of the sorted rows.
         texts: of ``write_texts``.
         before: folders with decisions of earlier steps.
-        ngram: words, math prompts.
-        code_ngram: words, code prompts.
     """
-    known = [BenchmarkText(**row) for row in pq.read_table(texts).to_pylist()]
     gone = decided_rows(before, part)
-    indexes = {length: ContaminationIndex(known, length) for length in {ngram, code_ngram}}
     decisions: list[dict[str, Any]] = []
     file = pq.ParquetFile(rows_path(rows, part))
     for batch in file.iter_batches(_BATCH_ROWS, columns=["row", "domain", "problem"]):
-        for domain, length in (("math", ngram), ("code", code_ngram)):
+        for domain, length in (("math", rule.ngram), ("code", rule.code_ngram)):
             here = [
                 (row, problem)
                 for row, of, problem in zip(*(batch[name].to_pylist() for name in batch.schema.names), strict=True)
                 if of == domain and row not in gone
             ]
-            for row, one in indexes[length].scan(here):
+            for row, one in _index(texts, length, rule.stock_phrase).scan(here):
                 detail = {
                     "benchmark": one.benchmark,
                     "problem_id": one.problem,
@@ -96,6 +93,13 @@ def scan_part(
                 decisions.append({"row": row, "kind": "contaminated", "detail": canonical(detail)})
     decisions.sort(key=lambda one: one["row"])
     write_table(folder / f"{part:05d}.parquet", pa.Table.from_pylist(decisions, DECISIONS))
+
+
+@lru_cache(maxsize=2)
+def _index(texts: Path, ngram: int, stock_phrase: int | None) -> ContaminationIndex:
+    """Once in a process, which scans several parts."""
+    known = [BenchmarkText(**row) for row in pq.read_table(texts).to_pylist()]
+    return ContaminationIndex(known, ngram, stock_phrase)
 
 
 def contamination_report(details: Sequence[dict[str, Any]], texts: Path) -> dict[str, Any]:

@@ -22,13 +22,20 @@ class TaskDied(RuntimeError):
 
 
 def run_here(folders: Sequence[PhaseFolder], workers: int) -> None:
-    """All phases, one after the other, in processes of this machine; what is done is passed over.
+    """All phases, one after the other, in processes of this machine (one worker: in this process).
+
+    What is done is passed over.
 
     Raises:
         TaskDied: the system ended a process, most often for want of memory.
         Exception: whatever a task raised; the tasks that were done stay done.
     """
     if not any(folder.open_tasks() for folder in folders):
+        return
+    if workers == 1:
+        for folder in folders:
+            for task in tqdm(folder.open_tasks(), desc=f"{folder.phase.name:<26}", unit="task", dynamic_ncols=True):
+                folder.run(task)
         return
     # spawn: a forked child would share the thread pools of Arrow and Polars
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
@@ -49,8 +56,8 @@ def _run_phase(folder: PhaseFolder, pool: ProcessPoolExecutor) -> None:
                     bar.update()
         except BrokenProcessPool as error:
             raise TaskDied(
-                f"{folder.phase.name}: a process was ended from outside, most often for want of memory; the same "
-                f"command goes on where it was: with fewer processes (parts.workers=1) or smaller parts (parts.count=64)"
+                f"{folder.phase.name}: a process was ended from outside, most often for want of memory; the "
+                f"same command goes on where it was, with parts.workers=1 or parts.count=64 (smaller parts) in less memory"
             ) from error
         finally:
             for future in waiting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from functools import partial
@@ -9,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from recipes.data.rows import canonical
+from recipes.data.sources.reading import plan_reads
 from recipes.preparation.collect import read_task, sort_task
 from recipes.preparation.decontaminate import benchmark_texts, scan_part, write_texts
 from recipes.preparation.deduplicate import decide_task, sign_task
 from recipes.preparation.phases import Phase
 from recipes.preparation.publish import publish_task
 from recipes.preparation.report import report_task
-from recipes.preparation.sources import file_states, reads_of
-from recipes.settings.prepare_checks import chosen_steps
+from recipes.settings.prepare_checks import chosen_steps, source_settings
 from recipes.settings.prepare_schema import PrepareSettings
 
 WORK = "work"
@@ -67,11 +68,9 @@ def phases_of(settings: PrepareSettings, command: Sequence[str]) -> list[Phase]:
 def _collect(pipeline: Pipeline) -> int:
     """Read every source, then bring the rows into the order of their content."""
     data, parts = pipeline.settings.data, pipeline.parts
-    reads = reads_of(data)
-    read = pipeline.add(
-        "collect.read", len(reads), partial(read_task, reads, parts), parts=parts, reads=[repr(one) for one in reads],
-        files=file_states(data.inputs),
-    )  # fmt: skip
+    reads = plan_reads(data.inputs, data, [source_settings(name) for name in data.sources])
+    told = [repr(one) for one in reads]  # with the files' sizes and times
+    read = pipeline.add("collect.read", len(reads), partial(read_task, reads, parts), parts=parts, reads=told)
     pipeline.add("collect.sort", parts, partial(sort_task, read, len(reads)))
     return len(reads)
 
@@ -98,10 +97,8 @@ def _decontaminate(pipeline: Pipeline) -> None:
     told = pipeline.add(
         "decontaminate.benchmarks", 1, partial(write_texts, texts), sha256=hashlib.sha256(content.encode()).hexdigest()
     )
-    scan = partial(
-        scan_part, pipeline.rows, told / "texts.parquet", tuple(pipeline.decided), rule.ngram, rule.code_ngram
-    )
-    decided = pipeline.add("decontaminate.scan", pipeline.parts, scan, ngram=rule.ngram, code_ngram=rule.code_ngram)
+    scan = partial(scan_part, pipeline.rows, told / "texts.parquet", tuple(pipeline.decided), rule)
+    decided = pipeline.add("decontaminate.scan", pipeline.parts, scan, **dataclasses.asdict(rule))
     pipeline.decided.append(decided)
 
 

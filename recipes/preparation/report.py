@@ -82,6 +82,7 @@ def _decontaminate(settings: PrepareSettings, work: Path) -> dict[str, Any]:
     return {
         "ngram": rule.ngram,
         "code_ngram": rule.code_ngram,
+        "stock_phrase": rule.stock_phrase,
         "benchmarks": found,
         "commonest_ngrams": [{"ngram": ngram, "prompts": count} for ngram, count in commonest],
     }

@@ -130,6 +130,7 @@ RANGES: dict[str, Range] = {
     "deduplicate.threshold": Range(0, 0.5, high=1),
     "decontaminate.ngram": _at_least(2, 9),
     "decontaminate.code_ngram": _at_least(2, 14),
+    "decontaminate.stock_phrase": _at_least(2, 3),
     "teacher.responses": _at_least(1, 8),
     "teacher.temperature": Range(0, 0.6),
     "teacher.top_p": _PROBABILITY_MASS,

@@ -97,6 +97,9 @@ class DecontaminateSettings:
     """Words of an n-gram, for math prompts."""
     code_ngram: int
     """The same for code prompts."""
+    stock_phrase: int | None
+    """An n-gram that so many benchmark problems have is a stock phrase and counts for nothing ("m and n are relatively
+    prime positive integers find"); null: every n-gram counts."""
 
 
 @dataclass

@@ -50,6 +50,22 @@ def test_eight_words_are_no_overlap_and_nine_are() -> None:
     assert found(" ".join(words[:8]), ngram=8) is not None
 
 
+def test_a_stock_phrase_counts_for_nothing_where_that_is_asked_for() -> None:
+    phrase = "where m and n are relatively prime positive integers find m plus n"
+    texts = [BenchmarkText("b", str(number), f"Problem number {number} is {phrase}.") for number in range(3)]
+    asked = [(1, f"Something else {phrase}."), (2, f"Problem number 2 is {phrase}."), (3, "no")]
+    assert [row for row, _ in ContaminationIndex(texts, 9).scan(asked)] == [1, 2]
+    assert [row for row, _ in ContaminationIndex(texts, 9, stock_phrase=4).scan(asked)] == [1, 2]
+    ((row, one),) = ContaminationIndex(texts, 9, stock_phrase=3).scan(asked)
+    assert (row, one.problem, one.ngram) == (2, "2", "problem number 2 is where m and n are")
+    assert one.shared == 3, "the n-grams that begin with a word of its own"
+
+
+def test_the_same_statement_in_two_benchmarks_is_one_problem_for_stock_phrases() -> None:
+    twice = [BenchmarkText(name, "1", ROPE) for name in "abc"]
+    assert [row for row, _ in ContaminationIndex(twice, 9, stock_phrase=2).scan([(1, ROPE)])] == [1]
+
+
 def test_neither_the_order_of_rows_nor_that_of_benchmarks_shows() -> None:
     rows = [(number, f"{text} {number}") for number, text in enumerate([ROPE, FRACTION, "none of them", ROPE[:60]] * 3)]
     expected = dict(ContaminationIndex(TEXTS, 9).scan(rows))

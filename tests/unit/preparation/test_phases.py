@@ -76,4 +76,4 @@ def test_a_failed_task_is_told_and_the_others_stay_done(tmp_path: Path) -> None:
 
 def test_a_process_that_is_killed_is_named_with_a_way_out(tmp_path: Path) -> None:
     with pytest.raises(TaskDied, match=r"s\.one.*parts\.workers=1"):
-        run_here(begin_all([Phase("s.one", 1, die)], tmp_path), workers=1)
+        run_here(begin_all([Phase("s.one", 1, die)], tmp_path), workers=2)
