@@ -60,7 +60,7 @@ class ReferenceCheck:
         verdict = self._verdicts[0].result()
         failed = verdict.first_failure or {}
         which = f"test {failed['test']} of {verdict.total}" if "test" in failed else "no test"
-        told = [f"{name} {str(failed[name])[:120]!r}" for name in ("input", "expected", "found") if failed.get(name)]
+        told = [f"{name} {str(failed[name])[:120]}" for name in ("input", "expected", "found") if failed.get(name)]
         detail = [str(failed["detail"])[:200]] if failed.get("detail") else []
         count = len(self._verdicts)
         whose = "the reference solution fails" if count == 1 else f"all {count} reference solutions fail, the first one"
