@@ -57,7 +57,7 @@ def _run_phase(folder: PhaseFolder, pool: ProcessPoolExecutor) -> None:
         except BrokenProcessPool as error:
             raise TaskDied(
                 f"{folder.phase.name}: a process was ended from outside, most often for want of memory; the "
-                f"same command goes on where it was, with parts.workers=1 or parts.count=64 (smaller parts) in less memory"
+                f"same command goes on where it was; parts.workers=1 and parts.count=64 (smaller parts) take less of it"
             ) from error
         finally:
             for future in waiting:
