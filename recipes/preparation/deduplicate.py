@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from recipes.atomic_files import write_text
@@ -16,13 +17,18 @@ def sign_task(rows: Path, ngram: int, permutations: int, folder: Path, part: int
     sign_part(rows_path(rows, part), rows_path(folder, part), ngram, permutations)
 
 
-def decide_task(rows: Path, signed: Path, parts: int, threshold: float, folder: Path, task: int) -> None:
-    """The one task that compares -> ``decisions.parquet``, ``clusters.parquet`` and ``report.json``."""
+def decide_task(
+    rows: Path, signed: Path, parts: int, threshold: float, sources: Sequence[str], folder: Path, task: int
+) -> None:
+    """The one task that compares -> ``decisions.parquet``, ``clusters.parquet`` and ``report.json``.
+
+    Args:
+        sources: the preferred ones first.
+    """
     signatures = [rows_path(signed, part) for part in range(parts)]
     texts = [rows_path(rows, part) for part in range(parts)]
-    report = decide_duplicates(
-        signatures, texts, folder / "decisions.parquet", folder / "clusters.parquet", threshold, same_answer
-    )
+    decisions, clusters = folder / "decisions.parquet", folder / "clusters.parquet"
+    report = decide_duplicates(signatures, texts, decisions, clusters, threshold, same_answer, sources)
     write_text(folder / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""The steps of data preparation in their order, each as phases (paper §3.1.1)."""
+"""The steps of data preparation in their order, each as phases (paper §3.1, §3.2.2)."""
 
 from __future__ import annotations
 
@@ -11,105 +11,42 @@ from typing import Any
 
 from recipes.data.rows import canonical
 from recipes.data.sources.reading import plan_reads
+from recipes.preparation.blend import BlendInputs, plan_task, wanted_of, write_task
 from recipes.preparation.collect import read_task, sort_task
 from recipes.preparation.decontaminate import benchmark_texts, scan_part, write_texts
 from recipes.preparation.deduplicate import decide_task, sign_task
 from recipes.preparation.phases import Phase
 from recipes.preparation.publish import publish_task
+from recipes.preparation.rebalance import count_part, rebalance_task, require_sound
 from recipes.preparation.report import report_task
+from recipes.preparation.selection import select_task
+from recipes.preparation.selection_checks import check_part, reject_pasted
+from recipes.preparation.selection_files import write_stages_task
+from recipes.preparation.sft_files import blend_number, sft_task
+from recipes.preparation.teacher_grading import grade_part, grading_key
+from recipes.preparation.teacher_keeping import keep_part
+from recipes.preparation.teacher_responses import claim_task, identity_of, respond_part
 from recipes.settings.prepare_checks import chosen_steps, source_settings
 from recipes.settings.prepare_schema import PrepareSettings
 
 WORK = "work"
 
 
-class Pipeline:
-    """Phases as they are added, and the folders of those that decide about rows."""
-
-    def __init__(self, settings: PrepareSettings) -> None:
-        self.settings = settings
-        self.output = Path(settings.output).resolve()
-        self.work = self.output / WORK
-        self.parts = settings.parts.count
-        self.phases: list[Phase] = []
-        self.decided: list[Path] = []
-
-    @property
-    def rows(self) -> Path:
-        """Folder of the sorted rows."""
-        return self.work / "collect.sort"
-
-    def add(self, name: str, tasks: int, run: Any, **follows_from: Any) -> Path:
-        """One more phase; gives its folder."""
-        self.phases.append(Phase(name, tasks, run, follows_from))
-        return self.work / name
-
-
 def phases_of(settings: PrepareSettings, command: Sequence[str]) -> list[Phase]:
     """Everything that ``settings`` asks for, down to the published files.
 
     Args:
-        command: for the manifest.
+        command: words of the command line, for the manifest and the data cards.
 
     Raises:
-        ValueError: inputs or benchmarks that cannot be read; all of them at once.
+        ValueError: inputs or benchmarks that cannot be read, targets and sizes that are none; all of them at once.
     """
-    pipeline = Pipeline(settings)
-    reads = _collect(pipeline)
-    steps = chosen_steps(settings)
-    if "deduplicate" in steps:
-        _deduplicate(pipeline)
-    if "decontaminate" in steps:
-        _decontaminate(pipeline)
-    _publish(pipeline, reads, command)
+    pipeline = Pipeline(settings, tuple(command))
+    pipeline.collect()
+    for step in chosen_steps(settings):
+        getattr(pipeline, step)()
+    pipeline.publish()
     return pipeline.phases
-
-
-def _collect(pipeline: Pipeline) -> int:
-    """Read every source, then bring the rows into the order of their content."""
-    data, parts = pipeline.settings.data, pipeline.parts
-    reads = plan_reads(data.inputs, data, [source_settings(name) for name in data.sources])
-    told = [repr(one) for one in reads]  # with the files' sizes and times
-    read = pipeline.add("collect.read", len(reads), partial(read_task, reads, parts), parts=parts, reads=told)
-    pipeline.add("collect.sort", parts, partial(sort_task, read, len(reads)))
-    return len(reads)
-
-
-def _deduplicate(pipeline: Pipeline) -> None:
-    """One row for each problem."""
-    rule, parts = pipeline.settings.deduplicate, pipeline.parts
-    signed = pipeline.add(
-        "deduplicate.sign", parts, partial(sign_task, pipeline.rows, rule.ngram, rule.permutations),
-        ngram=rule.ngram, permutations=rule.permutations,
-    )  # fmt: skip
-    decided = pipeline.add(
-        "deduplicate.decide", 1, partial(decide_task, pipeline.rows, signed, parts, rule.threshold),
-        threshold=rule.threshold,
-    )  # fmt: skip
-    pipeline.decided.append(decided)
-
-
-def _decontaminate(pipeline: Pipeline) -> None:
-    """No prompt that a benchmark has."""
-    rule = pipeline.settings.decontaminate
-    texts = benchmark_texts(pipeline.settings.data)
-    content = canonical([[one.benchmark, one.id, one.text] for one in texts])
-    told = pipeline.add(
-        "decontaminate.benchmarks", 1, partial(write_texts, texts), sha256=hashlib.sha256(content.encode()).hexdigest()
-    )
-    scan = partial(scan_part, pipeline.rows, told / "texts.parquet", tuple(pipeline.decided), rule)
-    decided = pipeline.add("decontaminate.scan", pipeline.parts, scan, **dataclasses.asdict(rule))
-    pipeline.decided.append(decided)
-
-
-def _publish(pipeline: Pipeline, reads: int, command: Sequence[str]) -> None:
-    """The files for people and programs, and the counts."""
-    settings, decided = pipeline.settings, tuple(pipeline.decided)
-    write = partial(
-        publish_task, pipeline.rows, pipeline.work / "collect.read", reads, pipeline.parts, decided, pipeline.output
-    )
-    published = pipeline.add("publish.rows", 1, write)
-    pipeline.add("publish.report", 1, partial(report_task, settings, pipeline.work, published, tuple(command)))
 
 
 def require_own_folder(output: Path) -> None:
@@ -125,3 +62,144 @@ def require_own_folder(output: Path) -> None:
             f"output={output}: the folder is not empty and not of an earlier run (no {WORK}/ in it), so it is left as "
             f"it is: give a new folder"
         )
+
+
+class Pipeline:
+    """Phases as the steps add them; each step knows the folders of the ones before it.
+
+    A method with the name of a step adds its phases.
+    """
+
+    def __init__(self, settings: PrepareSettings, command: tuple[str, ...]) -> None:
+        self.settings = settings
+        self.command = command
+        self.output = Path(settings.output).resolve()
+        self.work = self.output / WORK
+        self.parts = settings.parts.count
+        self.phases: list[Phase] = []
+        self.decided: tuple[Path, ...] = ()
+        """Folders of the phases that took rows out, in order."""
+        self.rows = self.work / "collect.sort"
+        self.reads = 0
+        self.kept: Path | None = None
+        self.lengths: Path | None = None
+
+    def add(self, name: str, tasks: int, run: Any, *, decides: bool = False, **follows_from: Any) -> Path:
+        """One more phase; gives its folder.
+
+        Args:
+            decides: it takes rows out.
+        """
+        self.phases.append(Phase(name, tasks, run, follows_from))
+        folder = self.work / name
+        if decides:
+            self.decided = (*self.decided, folder)
+        return folder
+
+    def collect(self) -> None:
+        """Read every source, then bring the rows into the order of their content."""
+        data = self.settings.data
+        reads = plan_reads(data.inputs, data, [source_settings(name) for name in data.sources])
+        self.reads = len(reads)
+        told = [repr(one) for one in reads]  # with the files' sizes and times
+        read = self.add("collect.read", len(reads), partial(read_task, reads, self.parts), parts=self.parts, reads=told)
+        self.add("collect.sort", self.parts, partial(sort_task, read, len(reads)))
+
+    def deduplicate(self) -> None:
+        """One row for each problem, within and across sources."""
+        rule = self.settings.deduplicate
+        sign = partial(sign_task, self.rows, rule.ngram, rule.permutations)
+        signed = self.add("deduplicate.sign", self.parts, sign, ngram=rule.ngram, permutations=rule.permutations)
+        sources = tuple(self.settings.data.sources)
+        decide = partial(decide_task, self.rows, signed, self.parts, rule.threshold, sources)
+        self.add("deduplicate.decide", 1, decide, decides=True, threshold=rule.threshold, sources=sources)
+
+    def decontaminate(self) -> None:
+        """No prompt that a benchmark has."""
+        rule, texts = self.settings.decontaminate, benchmark_texts(self.settings.data)
+        content = canonical([[one.benchmark, one.id, one.text] for one in texts])
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        told = self.add("decontaminate.benchmarks", 1, partial(write_texts, texts), sha256=digest)
+        scan = partial(scan_part, self.rows, told / "texts.parquet", self.decided, rule)
+        self.add("decontaminate.scan", self.parts, scan, decides=True, **dataclasses.asdict(rule))
+
+    def respond(self) -> None:
+        """k responses of the teacher to each problem."""
+        teacher, seed = self.settings.teacher, self.settings.seed
+        asked = {"store": str(Path(teacher.store).resolve()), **identity_of(teacher, seed)}
+        self.add("respond.claim", 1, partial(claim_task, teacher, seed), **asked)
+        ask = partial(respond_part, self.rows, self.decided, self.parts, teacher, seed)
+        self.add("respond.ask", self.parts, ask, responses=teacher.responses)
+
+    def keep(self) -> None:
+        """Responses graded, those of the sources among them, and the ones kept that ``teacher.keep`` asks for."""
+        teacher, grading = self.settings.teacher, self.settings.grading
+        judged = (self.rows, self.decided, self.parts, teacher, grading)
+        store, key = str(Path(teacher.store).resolve()), grading_key(grading)
+        self.add("keep.grade", self.parts, partial(grade_part, *judged), store=store, grading=key)
+        rule = {"keep": teacher.keep, "agreement": teacher.agreement, "responses": teacher.responses}
+        self.kept = self.add("keep.choose", self.parts, partial(keep_part, *judged), decides=True, **rule)
+
+    def rebalance(self) -> None:
+        """Prompts by the length of their responses."""
+        rule, seed = self.settings.rebalance, self.settings.seed
+        require_sound(rule)
+        decide = partial(rebalance_task, self.rows, self._lengths(), self.decided, self.parts, rule, seed)
+        self.add("rebalance.decide", 1, decide, decides=True, seed=seed, **dataclasses.asdict(rule))
+
+    def blend(self) -> None:
+        """The nested blends."""
+        rule, seed, teacher = self.settings.blends, self.settings.seed, self.settings.teacher
+        wanted_of(rule)
+        assert self.kept is not None, "checked with the settings"
+        decide = partial(plan_task, self.rows, self._lengths(), self.decided, self.parts, rule, seed)
+        plan = self.add("blend.plan", 1, decide, seed=seed, **dataclasses.asdict(rule))
+        inputs = BlendInputs(self.rows, self.kept / "samples", plan, self.decided, self.parts, teacher)
+        write = partial(write_task, inputs, tuple(rule.names), self.command, self.output / "blends")
+        self.add("blend.write", len(rule.names), write)
+
+    def sft(self) -> None:
+        """The files that run_sft reads."""
+        rule, names, seed = self.settings.sft, tuple(self.settings.blends.names), self.settings.seed
+        blend_number(rule, names)
+        write = partial(
+            sft_task, self.work / "blend.plan", self.output / "blends", names, rule, seed, self.output / "sft"
+        )
+        self.add("sft.write", 1, write, seed=seed, **dataclasses.asdict(rule))
+
+    def select(self) -> None:
+        """The problems of the RL stages."""
+        rule, seed = self.settings.selection, self.settings.seed
+        teacher, grading = self.settings.teacher, self.settings.grading
+        answers = None if self.kept is None else self.kept / "answers"
+        facts = None if self.kept is None else self.kept / "facts"
+        follows = {"seed": seed, "grading": grading_key(grading), **dataclasses.asdict(rule)}
+        check = partial(check_part, self.rows, self.decided, answers, rule, teacher, grading)
+        checked = self.add("select.check", self.parts, check, decides=True, **follows)
+        pasted = partial(reject_pasted, checked, self.parts, rule.same_tests)
+        self.add("select.pasted", 1, pasted, decides=True)
+        before = self.decided
+        choose = partial(select_task, self.rows, before, facts, self.lengths, self.parts, rule, seed)
+        chosen = self.add("select.choose", 1, choose, decides=True)
+        write = partial(
+            write_stages_task, self.rows, before, answers, chosen, self.parts, teacher, self.output
+        )  # fmt: skip
+        self.add("select.write", 1, write)
+
+    def publish(self) -> None:
+        """The files for people and programs, and the counts."""
+        read = self.work / "collect.read"
+        write = partial(publish_task, self.rows, read, self.reads, self.parts, self.decided, self.output)
+        published = self.add("publish.rows", 1, write)
+        self.add("publish.report", 1, partial(report_task, self.settings, self.work, published, self.command))
+
+    def _lengths(self) -> Path:
+        """Lengths of the samples under the training tokenizer, counted once."""
+        if self.lengths is None:
+            assert self.kept is not None, "checked with the settings"
+            tokenizer, teacher = self.settings.rebalance.tokenizer, self.settings.teacher
+            count = partial(count_part, self.rows, self.kept / "samples", self.decided, tokenizer, teacher)
+            told = dataclasses.asdict(teacher)
+            instructions = {name: value for name, value in told.items() if "instruction" in name}
+            self.lengths = self.add("lengths.count", self.parts, count, tokenizer=tokenizer, **instructions)
+        return self.lengths

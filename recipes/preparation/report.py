@@ -10,7 +10,7 @@ import dataclasses
 import json
 import platform
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,8 @@ from recipes.checkpoints.manifest import file_sha256
 from recipes.checkpoints.provenance import git_state
 from recipes.preparation.decontaminate import contamination_report
 from recipes.preparation.publish import FILES
+from recipes.preparation.selection_checks import check_counts
+from recipes.preparation.teacher_keeping import teacher_counts
 from recipes.settings.prepare_checks import chosen_steps
 from recipes.settings.prepare_schema import PrepareSettings
 
@@ -38,7 +40,8 @@ def report_task(
     output = Path(settings.output)
     report = json.loads((published / "counts.json").read_text(encoding="utf-8"))
     for step in chosen_steps(settings):
-        report[step] = _STEPS[step](settings, work)
+        if step in _STEPS:
+            report[step] = _STEPS[step](settings, work)
     write_text(output / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     manifest = {
         "command": command,
@@ -88,7 +91,36 @@ def _decontaminate(settings: PrepareSettings, work: Path) -> dict[str, Any]:
     }
 
 
-_STEPS = {"deduplicate": _deduplicate, "decontaminate": _decontaminate}
+def _keep(settings: PrepareSettings, work: Path) -> dict[str, Any]:
+    counts: dict[str, Any] = dict(teacher_counts(work / "keep.choose", settings.parts.count))
+    return {"teacher": settings.teacher.model, "keep": settings.teacher.keep, **counts}
+
+
+def _of_file(path: str) -> Callable[[PrepareSettings, Path], dict[str, Any]]:
+    """A step whose report a task wrote."""
+
+    def read(settings: PrepareSettings, work: Path) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((work / path).read_text(encoding="utf-8"))
+        return found
+
+    return read
+
+
+def _select(settings: PrepareSettings, work: Path) -> dict[str, Any]:
+    found = _of_file("select.choose/selection.json")(settings, work)
+    files = _of_file("select.write/counts.json")(settings, work)
+    return {"checks": check_counts(work / "select.check", settings.parts.count), **found, "files": files}
+
+
+_STEPS: dict[str, Callable[[PrepareSettings, Path], dict[str, Any]]] = {
+    "deduplicate": _deduplicate,
+    "decontaminate": _decontaminate,
+    "keep": _keep,
+    "rebalance": _of_file("rebalance.decide/report.json"),
+    "blend": _of_file("blend.plan/report.json"),
+    "sft": _of_file("sft.write/report.json"),
+    "select": _select,
+}
 
 
 def _details(folder: Path) -> Iterator[dict[str, Any]]:

@@ -46,7 +46,7 @@ def help_page(
     parts += [
         "--dry-run prints every key with its value as YAML, and the plan, and starts nothing.",
         "Words follow Hydra's grammar: null empties a key, [a,b] is a list, and a value with '=', ',' or brackets is",
-        f"quoted twice, as in 'data.train=\"a=b.jsonl\"'. conf/{command.values} explains every key with unit and source.",
+        f"quoted twice, as in 'data.train=\"a=b.jsonl\"'. conf/{command.values} has every key with unit and source.",
     ]
     return "\n".join(parts)
 

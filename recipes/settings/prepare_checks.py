@@ -15,6 +15,12 @@ from recipes.settings.typed import CONF
 STEPS: dict[str, str] = {
     "deduplicate": "one row for each problem",
     "decontaminate": "no problem of a benchmark",
+    "respond": "responses of a teacher from a server",
+    "keep": "responses graded, those kept that teacher.keep asks for",
+    "rebalance": "prompts by the length of their responses",
+    "blend": "the SFT blends, with data cards",
+    "sft": "the files of recipes.run_sft",
+    "select": "the files of the RL stages, by difficulty",
 }
 """The steps that can be chosen, in the order of the pipeline, with what each is for; reading and writing always run."""
 
@@ -25,7 +31,8 @@ def published_benchmarks() -> tuple[str, ...]:
     HumanEval+ says so nowhere, and its statements are those of HumanEval.
     """
     files = sorted((CONF / "benchmark").glob("*.yaml"))
-    return tuple(path.stem for path in files if not str(OmegaConf.load(path).get("source", "file")).startswith("file"))
+    places = {path.stem: str(OmegaConf.select(OmegaConf.load(path), "source", default="file")) for path in files}
+    return tuple(name for name, place in places.items() if not place.startswith("file"))
 
 
 def known_sources() -> tuple[str, ...]:
@@ -52,6 +59,7 @@ def prepare_problems(settings: PrepareSettings) -> list[SettingsProblem]:
     if "decontaminate" in settings.steps and not data.against and not data.benchmarks:
         fix = "data.against=[BENCHMARK.jsonl], or data.benchmarks=[all]"
         problems.append(SettingsProblem("data.against", "decontaminate against nothing", "a benchmark", fix))
+    problems += _needs(settings)
     if settings.parts.executor == "slurm" and settings.parts.partition is None:
         fix = "parts.partition=NAME (`sinfo` lists them)"
         problems.append(SettingsProblem("parts.partition", "null", "the Slurm partition for the job arrays", fix))
@@ -61,10 +69,38 @@ def prepare_problems(settings: PrepareSettings) -> list[SettingsProblem]:
     return problems
 
 
+_NEEDS = {"respond": "keep", "rebalance": "keep", "blend": "keep", "sft": "blend"}
+"""Step -> the step that it cannot do without, or that makes something of it."""
+
+
+def _needs(settings: PrepareSettings) -> Iterator[SettingsProblem]:
+    steps = settings.steps
+    for step, other in _NEEDS.items():
+        if step in steps and other not in steps:
+            fix = f"steps=[{','.join([*steps, other])}]"
+            yield SettingsProblem("steps", f"{step} without {other}", f"{other} as well: {STEPS[other]}", fix)
+    for_sft = [step for step in ("rebalance", "blend", "sft") if step in steps]
+    if "select" in steps and for_sft:
+        expected = "either: what SFT trains on and what RL trains on are two outputs"
+        fix = f"steps=[{','.join(step for step in steps if step not in for_sft)}], and another command for the other"
+        yield SettingsProblem("steps", f"select and {for_sft[0]}", expected, fix)
+    if "respond" in steps:
+        for key, value in (("teacher.url", settings.teacher.url), ("teacher.model", settings.teacher.model)):
+            if value is None:
+                example = "http://host:8000/v1" if key.endswith("url") else "NAME"
+                yield SettingsProblem(key, "null", "the teacher's server and its name there", f"{key}={example}")
+
+
 def prepare_inputs(settings: PrepareSettings) -> Iterator[tuple[str, str, str]]:
     """Key, path and kind of every file that is read."""
     yield from (("data.inputs", path, "file") for path in settings.data.inputs)
     yield from (("data.against", path, "file") for path in settings.data.against)
+    if {"rebalance", "blend"} & set(settings.steps):
+        yield "rebalance.tokenizer", settings.rebalance.tokenizer, "folder"
+    if "select" in settings.steps:
+        yield from (("selection.runs", run, "folder") for run in settings.selection.runs)
+        if settings.selection.tokenizer is not None:
+            yield "selection.tokenizer", settings.selection.tokenizer, "folder"
 
 
 def chosen_steps(settings: PrepareSettings) -> list[str]:
