@@ -59,7 +59,7 @@ COMMANDS: dict[str, str] = {
     **dict.fromkeys(("cdot", "times", "ast"), "*"),
     **dict.fromkeys(("le", "leq", "leqslant", "leqq"), "<="),
     **dict.fromkeys(("ge", "geq", "geqslant", "geqq"), ">="),
-    **dict.fromkeys(("ne", "neq"), "!="),
+    **dict.fromkeys(("ne", "neq"), "! ="),
     **dict.fromkeys(("ldots", "dots", "cdots", "dotsc", "dotsb", "dotsm", "dotsi", "vdots"), "..."),
     **dict.fromkeys(("to", "rightarrow", "longrightarrow", "implies"), "->"),
     **dict.fromkeys(("iff", "leftrightarrow"), "<->"),

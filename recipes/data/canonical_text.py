@@ -39,10 +39,16 @@ _NOT_DIGITS = re.compile(r"\D+")
 _SHORT_FRACTION = re.compile(r"\\[dtc]?frac(?:\s*(\d)|\s+([a-z]))\s*([a-z\d])")
 _DEGREE = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-z]))")
 _PRIME = re.compile(r"\^\s*(?:\{((?:\s*\\prime)+)\s*\}|\\prime(?![a-z]))")
-_EMPHASIS = re.compile(rf"(?<![\w*\\)])(\*{{1,3}})(?=\S)((?=[^*]*{_LETTER}{{2}})[^*]{{1,300}})(?<=\S)\1(?![\w*(])")
-_UNDERLINED = re.compile(rf"(?<!\w)(_{{1,2}})(?=[^\s_])((?=[^_]*{_LETTER}{{2}})[^_]{{1,300}})(?<=\S)\1(?!\w)")
-_BULLET = re.compile(rf"(?:^|(?<=[.:;?!]))(\s*)[-*]\s+(?={_LETTER}{{2}}|\$|\\\()")
-_HYPHEN = re.compile(rf"([^\W_]+)-(?=({_LETTER}{{2,}}|\d))")
+_EMPHASIS = re.compile(
+    rf"(?<![\w*\\)])(\*{{1,3}})(?=\S)((?=[^*]*{_LETTER}{{2}})[^*\\${{}}]{{1,100}})(?<=\S)\1(?![\w*(])"
+)
+_UNDERLINED = re.compile(rf"(?<!\w)(_{{1,2}})(?=[^\s_])((?=[^_]*{_LETTER}{{2}})[^_\\${{}}]{{1,100}})(?<=\S)\1(?!\w)")
+_BULLET = re.compile(
+    rf"(?:^|(?<=\s))[-*](?=\s+(?!(?:{'|'.join(sorted(NAMES))})\b)"
+    rf"(?:{_LETTER}{{3,}}|(?:an|as|at|by|do|he|if|in|is|it|no|of|on|or|so|to|up|we)\b))"
+)
+"""A dash or a bullet before a word, wherever it stands: blanks and the order of sentences must not matter."""
+_HYPHEN = re.compile(rf"([^\W_]+|[$)}}\]])-(?=({_LETTER}{{2,}}|\d))")
 _ENTITY = re.compile(r"&(nbsp|lt|gt|amp|quot|le|ge);|<br\s*/?>")
 _ENTITIES = {"nbsp": " ", "lt": "<", "gt": ">", "amp": "&", "quot": '"', "le": "\\le ", "ge": "\\ge ", None: " "}
 _VECTORS = re.compile(r"\\vec(?![a-z])|\\mathbf|\\bold|\\bm(?![a-z])|\\overrightarrow|vector|(?:cross|dot) product")
@@ -62,10 +68,11 @@ _TOKEN = re.compile(
     | \\.
     | (?<![\w.])\.\d+
     | (?<![\w'])'(?:[^\W_])'
-    | \.\.+
-    | <->|<=|>=|!=|==|->
-    | {_NOT_AFTER_WORD}(?<=[\w)}}\]'])'
-    | {_NOT_AFTER_WORD}(?<=[\w)}}\]!])!
+    | \.\.+(?:\s|$)?
+    | <->|<=|>=|==|->
+    | {_NOT_AFTER_WORD}(?<=[\w)}}\]'])(?<!\\[)\]])'
+    | !=
+    | {_NOT_AFTER_WORD}(?<=[\w)}}\]!|])!(?:\s|$)?
     | [.?!](?=(?:[$)\]}}"'*_`]|\\[)\]])*(?:\s|$))
     | (?:(?<=\d)|(?<=\d\s)):(?=\s*\d)
     | -+
@@ -133,8 +140,8 @@ def _prepared(text: str) -> str:
         text = _UNDERLINED.sub(r"\2", text)
     if "&" in text or "<br" in text:
         text = _ENTITY.sub(lambda found: _ENTITIES[found[1]], text)
-    if "- " in text or "* " in text:
-        text = _BULLET.sub(r"\1", text)
+    if "-" in text or "*" in text:
+        text = _BULLET.sub(" ", text)
     if "-" in text:
         text = _HYPHEN.sub(_hyphen, text)
     return text
@@ -155,7 +162,7 @@ def _hyphen(found: re.Match[str]) -> str:
         compound = left in ("by", "to", "of")
     elif left[-1].isdigit():
         compound = len(right) >= 4 or right in COMPOUNDS
-    elif len(left) == 1:
+    elif len(left) == 1:  # a letter, or what ends a formula
         compound = len(right) >= 5 or right in COMPOUNDS
     else:
         compound = max(len(left), len(right)) >= 4 or left in COMPOUNDS or right in COMPOUNDS
@@ -187,7 +194,7 @@ def _tokens(text: str) -> list[str]:
                     out += ["(", "mod"]
                     closing = ")"
                 elif name not in SILENT:
-                    out.append(COMMANDS.get(name, name))
+                    out.extend(COMMANDS.get(name, name).split())
             else:
                 out.extend(_escaped(token, tables))
         elif first == "{":
@@ -195,9 +202,19 @@ def _tokens(text: str) -> list[str]:
             out.append(token)
         elif first == "}":
             _close(out, braces)
+        elif token[:2] == "..":
+            out.append("...")
+            if token[-1] != ".":
+                out.append(_END)
         elif first == "." and len(token) > 1:
-            out.append("..." if token[1] == "." else f"0{token}")
-        elif token in ".?" or (token == "!" and _ends(out)):
+            out.append(f"0{token}")
+        elif token == "!=":
+            out += token  # as in "5! = 120", which blanks must not change
+        elif first == "!" and not _ends(out):
+            out.append("!")
+            if len(token) > 1:
+                out.append(_END)
+        elif first in ".?!":
             out.append(_END)
         elif first == "&":
             if tables and tables[-1]:
@@ -214,7 +231,7 @@ def _tokens(text: str) -> list[str]:
 def _word(token: str) -> Iterator[str]:
     token = token.replace("'", "")
     if token.isascii() or not _CJK.search(token):
-        yield "%" if token == "percent" else token
+        yield token
     else:
         yield from _SPLIT_CJK.findall(token)
 

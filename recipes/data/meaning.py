@@ -48,9 +48,9 @@ MEANING = (
         "asymmetric typical atypical regular irregular up down sell buy add adds daily weekly monthly "
         "yearly hourly day days week weeks month months year years hour hours minute minutes penny "
         "nickel dime quarter dollar dollars cent cents inch inches foot feet yard yards mile miles "
-        "meter meters metre metres gram grams pound pounds ounce ounces ton tons cm mm km kg mg ml "
-        "kilogram milligram kilometer centimeter millimeter decimeter kilometre centimetre millimetre "
-        "decimetre liter liters north south east west morning evening today tomorrow yesterday red "
+        "meter meters gram grams pound pounds ounce ounces ton tons cm mm km kg mg ml "
+        "kilogram milligram kilometer centimeter millimeter decimeter "
+        "liter liters north south east west morning evening today tomorrow yesterday red "
         "blue green white black girl girls mother father brother sister short cube cubes cubed square "
         "squares squared root roots edge edges vertex vertices heads tails substring subsequence "
         "ascending descending lowercase uppercase undirected directed cyclic acyclic unsorted sorted"
@@ -69,7 +69,8 @@ ALIKE = _words(
 )
 """Words that look alike: no misspellings of each other either, unless the answers agree."""
 
-_LETTERS = re.compile(r"\b[A-Z]{2,}\b|(?<=[=+*/^_{|<>\\])[A-Za-z]{2,}|[A-Za-z]{2,}(?=\s?[=+*/^_}|<>])")
+_LETTERS = re.compile(r"\b[A-Z]{2,}\b|(?<=[=+*/^_{|<>])[A-Za-z]{2,4}\b|\b[A-Za-z]{2,4}(?=\s?[=+*/^_}|<>])")
+_DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)
 _FIRST_LETTERS = frozenset("abcdefgh")
 _VOWELS = frozenset("aeiou")
 _LONGEST = 4_000
@@ -81,7 +82,7 @@ def letter_names(text: str) -> frozenset[str]:
 
     ``ABC`` and ``ACB`` are one swap apart and are two angles, so these are never misspelt.
     """
-    return frozenset(found.lower() for found in _LETTERS.findall(text))
+    return frozenset(found.lower() for found in _LETTERS.findall(_DRAWING.sub(" ", text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +102,25 @@ def same_meaning(left: Sentences, right: Sentences, spelling: Spelling) -> bool:
         left, right: ``canonical_sentences`` of two prompts.
     """
     ours, theirs = _remaining(left, right)
-    if spelling.answers_agree:
-        ours, theirs = ([one for one in rest if not _is_about_form(one)] for rest in (ours, theirs))
+    if _all_harmless(ours, theirs, spelling):
+        return True
+    if not spelling.answers_agree:
+        return False
+    asked = [[one for one in rest if not _is_about_form(one)] for rest in (ours, theirs)]
+    return asked != [ours, theirs] and _all_harmless(*asked, spelling)
+
+
+def _all_harmless(ours: Sentences, theirs: Sentences, spelling: Spelling) -> bool:
+    """The same of the sentences that are not in both."""
     if not ours and not theirs:
         return True
     if max(sum(map(len, ours)), sum(map(len, theirs))) > _LONGEST:
         return False
     if not _may_be_harmless(_flat(ours), _flat(theirs), spelling):
         return False
-    if _reflowed(ours, theirs) or _reflowed(theirs, ours):
+    if harmless(_flat(ours), _flat(theirs), spelling):
         return True
-    return _paired(ours, theirs, spelling) or harmless(_flat(ours), _flat(theirs), spelling)
+    return _paired(*_cut_alike(ours, theirs), spelling)
 
 
 def harmless(left: list[str], right: list[str], spelling: Spelling) -> bool:
@@ -133,7 +142,7 @@ def misspelt(left: str, right: str, spelling: Spelling) -> bool:
     if f"{shorter}s" == longer:
         return True
     apart = MEANING if spelling.answers_agree else MEANING | ALIKE
-    if apart.issuperset((left, right)) or _like_points(left) or _like_points(right):
+    if apart.issuperset((left, right)) or (_like_points(left) and _like_points(right)):
         return False
     start = next((place for place, (a, b) in enumerate(zip_longest(shorter, longer)) if a != b), len(longer))
     swapped = (
@@ -184,7 +193,7 @@ def _remaining(left: Sentences, right: Sentences) -> tuple[Sentences, Sentences]
 
 
 def _like_points(word: str) -> bool:
-    return _FIRST_LETTERS.issuperset(word) or _VOWELS.isdisjoint(word)
+    return (len(word) <= 6 and _FIRST_LETTERS.issuperset(word)) or _VOWELS.isdisjoint(word)
 
 
 def _paired(ours: Sentences, theirs: Sentences, spelling: Spelling) -> bool:
@@ -202,22 +211,24 @@ def _paired(ours: Sentences, theirs: Sentences, spelling: Spelling) -> bool:
     return all(harmless([], sentence, spelling) for sentence in free)
 
 
-def _reflowed(parts: Sentences, sentences: Sentences) -> bool:
-    """Whether the sentences, cut somewhere, are the parts in another order (the last may lack its full stop)."""
-    if not parts or sum(map(len, parts)) != sum(map(len, sentences)):
-        return False
-    left = [tuple(sentence) for sentence in sentences]
-    for part in sorted(map(tuple, parts), key=len, reverse=True):
-        places = ((number, at) for number, whole in enumerate(left) if (at := _place(part, whole)) >= 0)
-        number, at = next(places, (-1, 0))
-        if number < 0:
-            return False
-        whole = left.pop(number)
-        left += [rest for rest in (whole[:at], whole[at + len(part) :]) if rest]
-    return not left
+def _cut_alike(left: Sentences, right: Sentences) -> tuple[Sentences, Sentences]:
+    """Both without the sentences of one that stand inside a longer one of the other.
+
+    The last sentence of a prompt may lack its full stop; in another place it makes one with the next.
+    """
+    ours, theirs = list(left), list(right)
+    for parts, wholes in ((ours, theirs), (theirs, ours)):
+        for part in sorted(parts, key=lambda sentence: (-len(sentence), sentence)):
+            places = ((whole, at) for whole in wholes if (at := _place(part, whole)) >= 0)
+            whole, at = next(places, (part, -1))
+            if at >= 0:
+                parts.remove(part)
+                wholes.remove(whole)
+                wholes += [rest for rest in (whole[:at], whole[at + len(part) :]) if rest]
+    return ours, theirs
 
 
-def _place(part: tuple[str, ...], whole: tuple[str, ...]) -> int:
+def _place(part: list[str], whole: list[str]) -> int:
     """Where the part begins; -1: it is not there."""
     starts = range(len(whole) - len(part) + 1)
     return next((at for at in starts if whole[at] == part[0] and whole[at : at + len(part)] == part), -1)
