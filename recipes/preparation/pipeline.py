@@ -23,6 +23,7 @@ from recipes.preparation.selection import select_task
 from recipes.preparation.selection_checks import check_part, reject_pasted
 from recipes.preparation.selection_files import write_stages_task
 from recipes.preparation.sft_files import blend_number, sft_task
+from recipes.preparation.solve_rates import run_states
 from recipes.preparation.teacher_grading import grade_part, grading_key
 from recipes.preparation.teacher_keeping import keep_part
 from recipes.preparation.teacher_responses import claim_task, identity_of, respond_part
@@ -136,8 +137,9 @@ class Pipeline:
         teacher, grading = self.settings.teacher, self.settings.grading
         judged = (self.rows, self.decided, self.parts, teacher, grading)
         store, key = str(Path(teacher.store).resolve()), grading_key(grading)
-        self.add("keep.grade", self.parts, partial(grade_part, *judged), store=store, grading=key)
-        rule = {"keep": teacher.keep, "agreement": teacher.agreement, "responses": teacher.responses}
+        wanted = {"responses": teacher.responses}
+        self.add("keep.grade", self.parts, partial(grade_part, *judged), store=store, grading=key, **wanted)
+        rule = {"keep": teacher.keep, "agreement": teacher.agreement, **wanted}
         self.kept = self.add("keep.choose", self.parts, partial(keep_part, *judged), decides=True, **rule)
 
     def rebalance(self) -> None:
@@ -173,14 +175,18 @@ class Pipeline:
         teacher, grading = self.settings.teacher, self.settings.grading
         answers = None if self.kept is None else self.kept / "answers"
         facts = None if self.kept is None else self.kept / "facts"
-        follows = {"seed": seed, "grading": grading_key(grading), **dataclasses.asdict(rule)}
+        texts = {name: value for name, value in dataclasses.asdict(teacher).items() if "instruction" in name}
+        names = ("min_tests", "references", "tokenizer", "max_prompt_length")
+        bounds = {name: getattr(rule, name) for name in names}
         check = partial(check_part, self.rows, self.decided, answers, rule, teacher, grading)
+        follows = {"grading": grading_key(grading), **texts, **bounds}
         checked = self.add("select.check", self.parts, check, decides=True, **follows)
         pasted = partial(reject_pasted, checked, self.parts, rule.same_tests)
-        self.add("select.pasted", 1, pasted, decides=True)
+        self.add("select.pasted", 1, pasted, decides=True, same_tests=rule.same_tests)
         before = self.decided
         choose = partial(select_task, self.rows, before, facts, self.lengths, self.parts, rule, seed)
-        chosen = self.add("select.choose", 1, choose, decides=True)
+        rules = {**dataclasses.asdict(rule), "seed": seed, "runs": run_states(rule.runs)}
+        chosen = self.add("select.choose", 1, choose, decides=True, **rules)
         write = partial(
             write_stages_task, self.rows, before, answers, chosen, self.parts, teacher, self.output
         )  # fmt: skip

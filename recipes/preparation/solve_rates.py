@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,16 @@ def solve_rates_of(runs: Sequence[Path]) -> dict[str, SolveRate]:
             wrong.append(f"{run}: {_told(run, error)}")
     if wrong:
         raise ValueError("\n".join(["selection.runs:", *(f"  {line}" for line in wrong)]))
+    return found
+
+
+def run_states(runs: Sequence[str]) -> list[list[str]]:
+    """Each folder with a hash of the names, sizes and times of its files: another one where a run has gone on."""
+    found = []
+    for run in runs:
+        files = [*sorted(Path(run).glob("rollouts/**/*.jsonl")), *Path(run).glob(SAMPLES)]
+        states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+        found.append([run, hashlib.sha256(repr(states).encode()).hexdigest()])
     return found
 
 

@@ -96,9 +96,10 @@ def keep_part(
 def teacher_counts(folder: Path, parts: int) -> dict[str, int]:
     """The counts of all parts together.
 
-    ``problems``, ``asked`` (responses wanted of the teacher), ``missing`` (of those, not there), ``carried`` (by rows),
-    ``kept``, one count for each reason of ``teacher_rules.Reason``, ``problems_without`` (no response is kept) and
-    ``filled`` (gold answers that the majority gave). asked - missing + carried = kept + the reasons.
+    ``not_asked`` (problems without any response, which pass), ``problems`` (all others), ``asked`` (responses wanted of
+    the teacher), ``missing`` (of those, not there), ``carried`` (by rows), ``kept``, one count for
+    each reason of ``teacher_rules.Reason``, ``problems_without`` (no response is kept) and ``filled`` (gold answers
+    that the majority gave). asked - missing + carried = kept + the reasons.
     """
     total: Counter[str] = Counter()
     for part in range(parts):
@@ -118,6 +119,9 @@ class _Keeper:
     def problem(self, group: Sequence[Mapping[str, Any]], responses: Responses, decisions: StreamedTable) -> None:
         problem, domain, teacher = problem_of(group[0]), group[0]["domain"], self.teacher
         found = responses.of(group)
+        if not found:
+            self.counts["not_asked"] += 1
+            return
         graded = [self.verdicts.get(given.key) for given, _ in found]
         reference = has_reference(problem)
         judged = [
@@ -138,8 +142,7 @@ class _Keeper:
                 self.tables["samples"].add(_sample(given, text, verdict, domain))
             else:
                 self.tables["dropped"].add(_dropped(given, reason, verdict))
-        if found:
-            self.tables["facts"].add(_facts(problem, found, graded))
+        self.tables["facts"].add(_facts(problem, found, graded, choice))
         if choice.filled is not None:
             filled = {"answer": choice.filled, "votes": choice.votes, "responses": len(found)}
             self.tables["answers"].add({"id": problem.id, **filled})
@@ -206,19 +209,24 @@ def _dropped(given: Given, reason: str, verdict: Mapping[str, Any] | None) -> di
 
 
 def _facts(
-    problem: Problem, found: Sequence[tuple[Given, str]], graded: Sequence[Mapping[str, Any] | None]
+    problem: Problem,
+    found: Sequence[tuple[Given, str]],
+    graded: Sequence[Mapping[str, Any] | None],
+    choice: Choice,
 ) -> dict[str, Any]:
+    """Where the majority gave the gold answer, whoever gave another one failed."""
     names = [None if verdict is None else verdict["verdict"] for verdict in graded]
     truncated = sum(bool(given.truncated) for given, _ in found)
     told = [name for name in names if name is not None and name not in UNDECIDED]
     tokens = [given.tokens for given, _ in found if given.tokens is not None]
     failures = truncated if has_reference(problem) and (told or truncated == len(found)) else 0
+    filled = choice.filled is not None
     return {
         "id": problem.id,
         "responses": len(found),
         "truncated": truncated,
-        "graded": len(told) + failures,
-        "correct": sum(name in ("correct", "pass") for name in told),
+        "graded": len(found) if filled else len(told) + failures,
+        "correct": choice.votes if filled else sum(name in ("correct", "pass") for name in told),
         "counted": len(tokens),
         "tokens": sum(tokens),
     }

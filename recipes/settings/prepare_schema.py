@@ -149,7 +149,7 @@ class TeacherSettings:
 class SelectionSettings:
     """The problems of the RL stages (paper §3.2.2): what can be graded at all, then the rules of each stage.
 
-    A rule is a word ``name=value``: ``min_solve_rate``, ``max_solve_rate``, ``min_response_tokens``,
+    A rule is a word ``name:value``: ``min_solve_rate``, ``max_solve_rate``, ``min_response_tokens``,
     ``max_response_tokens``, ``max_difficulty`` and ``unseen`` as in ``prompts`` of a stage; ``share`` and ``at_most``
     keep that part, or that many, of what the others leave, at random.
     """

@@ -45,18 +45,18 @@ _WHOLE = frozenset({"min_response_tokens", "max_response_tokens", "max_difficult
 
 
 def parse_rules(words: Sequence[str]) -> StageRules:
-    """``["min_response_tokens=2000", "share=0.5"]`` as rules.
+    """``["min_response_tokens:2000", "share:0.5"]`` as rules.
 
     Raises:
         ValueError: the first word that is no rule, or a rule that is there twice; what it is and what is expected.
     """
     found: dict[str, float | int | str] = {}
     for word in words:
-        name, _, value = word.partition("=")
+        name, _, value = word.partition(":")
         if name not in _NAMES:
             near = (difflib.get_close_matches(name, _NAMES, 1, 0.4) or _NAMES)[0]
             raise ValueError(
-                f"no rule {word!r}; expected NAME=VALUE with one of {', '.join(_NAMES)}, such as {near}=..."
+                f"no rule {word!r}; expected NAME:VALUE with one of {', '.join(_NAMES)}, such as {near}:..."
             )
         if name in found:
             raise ValueError(f"rule {name} is there twice; expected once")
@@ -77,14 +77,14 @@ def selection_problems(selection: SelectionSettings) -> Iterator[SettingsProblem
             parse_rules(words)
         except ValueError as error:
             found, _, expected = str(error).partition("; expected ")
-            fix = f"selection.{stage}=[min_response_tokens=2000,unseen=keep]"
+            fix = f"selection.{stage}=[min_response_tokens:2000,unseen:keep]"
             yield SettingsProblem(f"selection.{stage}", found, expected, fix)
 
 
 def _value(name: str, text: str) -> float | int | str:
     if name == "unseen":
         if text not in ("keep", "drop"):
-            raise ValueError(f"{name}={text}; expected keep or drop")
+            raise ValueError(f"{name}:{text}; expected keep or drop")
         return text
     allowed = _OWN_RANGES.get(name) or RANGES[f"prompts.{name}"]
     try:
@@ -93,5 +93,5 @@ def _value(name: str, text: str) -> float | int | str:
         value = math.nan
     if value not in allowed:
         kind = "a whole number" if name in _WHOLE else "a number"
-        raise ValueError(f"{name}={text}; expected {kind} {str(allowed).removeprefix('a number ')}")
+        raise ValueError(f"{name}:{text}; expected {kind} {str(allowed).removeprefix('a number ')}")
     return value

@@ -39,25 +39,25 @@ def chosen(some: list[Problem], words: list[str], rates: dict[str, SolveRate] | 
 
 def test_the_bounds_of_the_first_stage() -> None:
     some = problems(short=1999, low=2000, high=4000, long=4001, unknown=None)
-    found = chosen(some, ["min_response_tokens=2000", "max_response_tokens=4000"])
+    found = chosen(some, ["min_response_tokens:2000", "max_response_tokens:4000"])
     assert found.kept == {"low", "high", "unknown"}
     assert found.left_out == {"short": ("min_response_tokens", 1999), "long": ("max_response_tokens", 4001)}
     assert found.unseen_kept == 1
-    assert "unknown" in chosen(some, ["min_response_tokens=2000", "unseen=drop"]).left_out
+    assert "unknown" in chosen(some, ["min_response_tokens:2000", "unseen:drop"]).left_out
 
 
 def test_what_more_than_six_of_sixteen_solved_is_dropped() -> None:
     rates = {"six": SolveRate(6, 16, 0, 0), "seven": SolveRate(7, 16, 0, 0)}
-    found = chosen(problems(six=None, seven=None), ["max_solve_rate=0.375"], rates)
+    found = chosen(problems(six=None, seven=None), ["max_solve_rate:0.375"], rates)
     assert found.kept == {"six"}
     assert found.left_out == {"seven": ("max_solve_rate", 7 / 16)}
 
 
 def test_a_rule_about_which_nothing_is_known_is_left_to_the_stage() -> None:
-    found = chosen(problems(a=3000, b=None), ["max_solve_rate=0.375", "max_difficulty=5", "max_response_tokens=2000"])
+    found = chosen(problems(a=3000, b=None), ["max_solve_rate:0.375", "max_difficulty:5", "max_response_tokens:2000"])
     assert found.not_applied == ("max_solve_rate", "max_difficulty")
     assert found.kept == {"b"}
-    assert chosen([], ["max_solve_rate=0.375", "at_most=3"]).kept == frozenset()
+    assert chosen([], ["max_solve_rate:0.375", "at_most:3"]).kept == frozenset()
 
 
 many = st.sets(st.text("abcdef0123456789", min_size=1, max_size=8), max_size=40)
@@ -65,7 +65,7 @@ many = st.sets(st.text("abcdef0123456789", min_size=1, max_size=8), max_size=40)
 
 @given(many, st.integers(1, 30), st.floats(0.05, 1.0), st.randoms())
 def test_draws_belong_to_problems(ids: set[str], at_most: int, share: float, random: Any) -> None:
-    words = [f"share={share}", f"at_most={at_most}"]
+    words = [f"share:{share}", f"at_most:{at_most}"]
     order = sorted(ids)
     found = chosen([Problem(id, "", "") for id in order], words)
     assert len(found.kept) <= at_most
@@ -79,9 +79,9 @@ def test_draws_belong_to_problems(ids: set[str], at_most: int, share: float, ran
 
 def test_a_share_is_about_that_part() -> None:
     some = [Problem(f"{number:x}", "", "") for number in range(2000)]
-    assert 900 < len(chosen(some, ["share=0.5"]).kept) < 1100
-    assert len(chosen(some, ["share=1"]).kept) == 2000
-    assert chosen(some, ["at_most=10"], seed=1).kept != chosen(some, ["at_most=10"], seed=2).kept
+    assert 900 < len(chosen(some, ["share:0.5"]).kept) < 1100
+    assert len(chosen(some, ["share:1"]).kept) == 2000
+    assert chosen(some, ["at_most:10"], seed=1).kept != chosen(some, ["at_most:10"], seed=2).kept
 
 
 def test_facts_of_a_problem(tmp_path: Path) -> None:
@@ -120,12 +120,12 @@ CODE = [
     )
 ]
 RULES: dict[str, Any] = {
-    "math1": ["min_response_tokens=2000", "max_response_tokens=4000"],
-    "math2": ["min_response_tokens=3000", "at_most=5"],
-    "math3": ["min_response_tokens=5000"],
-    "math4": ["min_response_tokens=5000", "max_solve_rate=0.375"],
-    "code1": ["max_difficulty=5"],
-    "code2": ["max_difficulty=7"],
+    "math1": ["min_response_tokens:2000", "max_response_tokens:4000"],
+    "math2": ["min_response_tokens:3000", "at_most:5"],
+    "math3": ["min_response_tokens:5000"],
+    "math4": ["min_response_tokens:5000", "max_solve_rate:0.375"],
+    "code1": ["max_difficulty:5"],
+    "code2": ["max_difficulty:7"],
     "held_out": 2,
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from recipes.data.jsonl import write_jsonl
-from recipes.preparation.solve_rates import solve_rates_of
+from recipes.preparation.solve_rates import run_states, solve_rates_of
 from recipes.rollouts.ledger import Ledger, SolveRate
 from tests.unit.rollouts.groups import group
 
@@ -50,3 +50,13 @@ def test_folders_that_are_no_runs_are_all_named(tmp_path: Path) -> None:
     ) as error:
         solve_rates_of([tmp_path / "one", tmp_path / "two", ungraded])
     assert json.dumps(str(tmp_path / "ungraded"))[1:-1] in str(error.value)
+
+
+def test_a_run_that_has_gone_on_is_in_another_state(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "run" / "rollouts")
+    ledger.write(0, 0, 0, [group("p", [1, 0])])
+    before = run_states([str(tmp_path / "run"), str(tmp_path / "none")])
+    assert run_states([str(tmp_path / "run"), str(tmp_path / "none")]) == before
+    ledger.write(1, 0, 0, [group("q", [1, 0])])
+    after = run_states([str(tmp_path / "run"), str(tmp_path / "none")])
+    assert (after[0] != before[0], after[1] == before[1]) == (True, True)

@@ -133,6 +133,21 @@ def test_facts_are_those_of_all_responses(folder: Path) -> None:
     assert facts[CARRIED[0].id] == dict(responses=3, truncated=0, graded=3, correct=2, counted=0, tokens=0)
 
 
+def test_of_a_filled_answer_the_majority_is_right(folder: Path) -> None:
+    facts = {one.pop("id"): one for one in table(kept(folder, folder / "rows", "majority"), "facts")}
+    assert facts[OPEN.id] == dict(responses=4, truncated=0, graded=4, correct=3, counted=4, tokens=100)
+    assert facts[TORN.id] == dict(responses=4, truncated=0, graded=0, correct=0, counted=4, tokens=100)
+
+
+def test_problems_that_nobody_is_asked_about_pass(tmp_path: Path) -> None:
+    rows, settings = drawn(tmp_path, ROWS, {}), teacher(tmp_path / "store", keep="right")
+    grade_part(rows, [], 1, settings, GRADING, tmp_path / "grade", 0)
+    keep_part(rows, [], 1, settings, GRADING, tmp_path / "keep", 0)
+    counts = teacher_counts(tmp_path / "keep", 1)
+    assert (counts["not_asked"], counts["problems"], counts["carried"], counts["kept"]) == (4, 1, 3, 2)
+    assert [json.loads(one["detail"])["reason"] for one in table(tmp_path / "keep")] == ["wrong"]
+
+
 def test_all_needs_no_grader(tmp_path: Path) -> None:
     rows = drawn(tmp_path, ROWS, ASKED)
     out = kept(tmp_path, rows, "all", grade=False)

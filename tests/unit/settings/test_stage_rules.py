@@ -11,11 +11,11 @@ from tests.unit.preparation.teacher_inputs import teacher
 
 NONE: list[str] = []
 SELECTION = SelectionSettings(
-    math1=["min_response_tokens=2000", "max_response_tokens=4000"],
+    math1=["min_response_tokens:2000", "max_response_tokens:4000"],
     math2=NONE,
-    math3=["max_solve_rate=0.375", "at_most=2500", "unseen=drop"],
+    math3=["max_solve_rate:0.375", "at_most:2500", "unseen:drop"],
     math4=NONE,
-    code1=["max_difficulty=5", "share=0.5"],
+    code1=["max_difficulty:5", "share:0.5"],
     code2=NONE,
     runs=[],
     held_out=1,
@@ -38,13 +38,13 @@ def test_words_become_rules() -> None:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("max_solverate=0.3", r"no rule 'max_solverate=0\.3'; expected .* such as max_solve_rate="),
-        ("max_solve_rate=3", r"max_solve_rate=3; expected a number at least 0 and at most 1"),
-        ("max_solve_rate", r"max_solve_rate=; expected a number"),
-        ("at_most=0", "at_most=0; expected a whole number at least 1"),
-        ("max_difficulty=2.5", r"max_difficulty=2\.5; expected a whole number at least 0"),
-        ("share=0", "share=0; expected a number above 0 and at most 1"),
-        ("unseen=maybe", "unseen=maybe; expected keep or drop"),
+        ("max_solverate:0.3", r"no rule 'max_solverate:0\.3'; expected .* such as max_solve_rate:"),
+        ("max_solve_rate:3", r"max_solve_rate:3; expected a number at least 0 and at most 1"),
+        ("max_solve_rate", r"max_solve_rate:; expected a number"),
+        ("at_most:0", "at_most:0; expected a whole number at least 1"),
+        ("max_difficulty:2.5", r"max_difficulty:2\.5; expected a whole number at least 0"),
+        ("share:0", "share:0; expected a number above 0 and at most 1"),
+        ("unseen:maybe", "unseen:maybe; expected keep or drop"),
     ],
 )
 def test_what_is_no_rule_is_named(word: str, message: str) -> None:
@@ -54,14 +54,14 @@ def test_what_is_no_rule_is_named(word: str, message: str) -> None:
 
 def test_a_rule_is_there_once() -> None:
     with pytest.raises(ValueError, match="rule share is there twice"):
-        parse_rules(["share=0.5", "share=0.6"])
+        parse_rules(["share:0.5", "share:0.6"])
 
 
 def test_every_stage_is_looked_at() -> None:
-    broken = replace(SELECTION, **{stage: ["hm=1"] for stage in STAGES})
+    broken = replace(SELECTION, **{stage: ["hm:1"] for stage in STAGES})
     found = list(selection_problems(broken))
     assert [one.key for one in found] == [f"selection.{stage}" for stage in STAGES]
-    assert found[0].found == "no rule 'hm=1'"
+    assert found[0].found == "no rule 'hm:1'"
 
 
 def test_what_a_teacher_needs(tmp_path) -> None:
