@@ -23,6 +23,8 @@ from recipes.preparation.executors import TaskDied, run_here, submit
 from recipes.preparation.phases import begin_all
 from recipes.preparation.pipeline import WORK, phases_of, require_own_folder
 from recipes.preparation.report import table
+from recipes.preparation.teacher_responses import require_teacher
+from recipes.servers.openai_client import ServerError
 from recipes.settings.compose import settings_from_command_line
 from recipes.training.run_lock import writing
 from recipes.user_input import checked_input
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command ``python -m recipes.prepare_data``.
 
     Raises:
-        SystemExit: with status 2 for wrong input, 1 where the system ended a task.
+        SystemExit: with status 2 for wrong input, 1 where the system ended a task or a server gave up.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     settings = settings_from_command_line("prepare", __doc__ or "", words)
@@ -42,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with checked_input(COMMAND):
         require_own_folder(output)
         phases = phases_of(settings, words)
+        if "respond" in settings.steps:
+            require_teacher(settings.teacher, settings.seed)
     with checked_input(COMMAND), writing(output / WORK, is_main=True):
         folders = begin_all(phases, output / WORK)
         if settings.parts.executor == "slurm":
@@ -51,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         try:
             run_here(folders, settings.parts.workers or os.cpu_count() or 1)
-        except TaskDied as error:
+        except (TaskDied, ServerError) as error:  # what came until then is kept
             raise SystemExit(f"{COMMAND}: {error}") from error
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
     print(table(report))

@@ -137,9 +137,9 @@ class Pipeline:
         teacher, grading = self.settings.teacher, self.settings.grading
         judged = (self.rows, self.decided, self.parts, teacher, grading)
         store, key = str(Path(teacher.store).resolve()), grading_key(grading)
-        wanted = {"responses": teacher.responses}
-        self.add("keep.grade", self.parts, partial(grade_part, *judged), store=store, grading=key, **wanted)
-        rule = {"keep": teacher.keep, "agreement": teacher.agreement, **wanted}
+        grade, responses = partial(grade_part, *judged), teacher.responses
+        self.add("keep.grade", self.parts, grade, store=store, grading=key, responses=responses)
+        rule: dict[str, Any] = {"keep": teacher.keep, "agreement": teacher.agreement, "responses": responses}
         self.kept = self.add("keep.choose", self.parts, partial(keep_part, *judged), decides=True, **rule)
 
     def rebalance(self) -> None:

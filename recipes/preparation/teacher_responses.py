@@ -16,7 +16,7 @@ from recipes.preparation.part_rows import by_problem, live_rows
 from recipes.preparation.teacher_store import Key, Response, TeacherStore, claim, require_same
 from recipes.rollouts.group_sampling import sampling_seed
 from recipes.servers import openai_client
-from recipes.servers.openai_client import Request, Server
+from recipes.servers.openai_client import Request, Server, ServerError
 from recipes.servers.wire import Sampling
 from recipes.settings.prepare_schema import TeacherSettings
 
@@ -38,7 +38,24 @@ def server_of(teacher: TeacherSettings) -> Server:
         attempts=teacher.attempts,
         key_variable=teacher.key_variable,
         extra=json.loads(teacher.extra) if teacher.extra else {},
+        section="teacher",
+        budget_key="teacher.max_response_length",
+        api_key=None,
     )
+
+
+def require_teacher(teacher: TeacherSettings, seed: int) -> None:
+    """A look at server and store before any long work.
+
+    Raises:
+        ValueError: nobody answers, the key is refused or the server has no such model; or the store holds responses
+            that were drawn otherwise.
+    """
+    require_same(Path(teacher.store), identity_of(teacher, seed))
+    try:
+        openai_client.require_server(server_of(teacher))
+    except ServerError as error:
+        raise ValueError(str(error)) from error
 
 
 def identity_of(teacher: TeacherSettings, seed: int) -> dict[str, Any]:

@@ -63,6 +63,12 @@ class Server:
     """Environment variable with the key; it may be unset."""
     extra: dict[str, Any] = field(default_factory=dict)
     """More keys for every request, for instance ``{"top_k": 20}``."""
+    section: str = "engine"
+    """Of the settings, whose keys ``url``, ``model``, ``attempts`` and ``extra`` messages name."""
+    budget_key: str = "evaluation.max_response_length"
+    """Key of the length budget, for messages."""
+    api_key: str | None = "engine.api"
+    """Key that chooses ``api``, for messages; None: there is none."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -123,12 +129,13 @@ async def _look(server: Server) -> None:
             break
         except (aiohttp.ClientConnectionError, asyncio.TimeoutError, OSError) as error:
             if look == LOOKS:
-                raise ServerError(f"{server.url}: {_told(error)}; start the server, or correct engine.url") from error
+                fix = f"start the server, or correct {server.section}.url"
+                raise ServerError(f"{server.url}: {_told(error)}; {fix}") from error
         except aiohttp.ClientError as error:
-            raise ServerError(f"{server.url}: {_told(error)}; correct engine.url (up to /v1)") from error
+            raise ServerError(f"{server.url}: {_told(error)}; correct {server.section}.url (up to /v1)") from error
         await asyncio.sleep(_pause(server, look))
     if models and server.model not in models:
-        raise ServerError(f"{server.url} has no model {server.model!r}; {_named(models, server.model)}")
+        raise ServerError(f"{server.url} has no model {server.model!r}; {_named(models, server)}")
 
 
 async def _models(server: Server) -> list[str]:
@@ -150,15 +157,15 @@ async def _models(server: Server) -> list[str]:
         return [str(row["id"]) for row in found["data"]]
     except (ValueError, LookupError, TypeError) as error:
         raise ServerError(
-            f"{server.url}: /models answers {raw[:200]!r}; expected a list of models in JSON: engine.url must be the "
-            f"address of an OpenAI-compatible server, up to /v1"
+            f"{server.url}: /models answers {raw[:200]!r}; expected a list of models in JSON: {server.section}.url must "
+            f"be the address of an OpenAI-compatible server, up to /v1"
         ) from error
 
 
-def _named(models: Sequence[str], wanted: str) -> str:
-    near = get_close_matches(wanted, models, 1, 0.0)[0]
+def _named(models: Sequence[str], server: Server) -> str:
+    near = get_close_matches(server.model, models, 1, 0.0)[0]
     more = f" and {len(models) - 20} more" if len(models) > 20 else ""
-    return f"it has {', '.join(models[:20])}{more}: engine.model={near}"
+    return f"it has {', '.join(models[:20])}{more}: {server.section}.model={near}"
 
 
 async def _sample(
@@ -205,7 +212,7 @@ class _Asking:
             await asyncio.sleep(_pause(server, attempt) if wait is None else wait)
         raise ServerError(
             f"{server.url}: a request failed {server.attempts} times, the last time with: {told}. What came until then "
-            f"is kept: look at the server and give the same command again, or raise engine.attempts"
+            f"is kept: look at the server and give the same command again, or raise {server.section}.attempts"
         )
 
     async def _once(self, request: Request[Key]) -> Reply:
@@ -238,17 +245,19 @@ class _Asking:
             models = await _models(self.server)
         except (ServerError, aiohttp.ClientError, asyncio.TimeoutError, OSError):
             return ""
-        return f"; {_named(models, self.server.model)}" if models and self.server.model not in models else ""
+        return f"; {_named(models, self.server)}" if models and self.server.model not in models else ""
 
     def _complain(self, status: int, retry_after: str | None, text: str) -> None:
         said = f"status {status}: {' '.join(text.split())[:300] or 'without a word'}"
         if status in AGAIN:
             raise _Busy(said, self._seconds(retry_after))
+        section, budget = self.server.section, self.server.budget_key
+        keys = [f"{section}.model", *([] if self.server.api_key is None else [self.server.api_key])]
         hint = {
             401: f"; export {self.server.key_variable}=KEY",
             403: f"; export {self.server.key_variable}=KEY",
-            404: "; correct engine.url (up to /v1), engine.model or engine.api",
-            400: "; correct evaluation.max_response_length, engine.model, engine.api or engine.extra",
+            404: f"; correct {_either(f'{section}.url (up to /v1)', *keys)}",
+            400: f"; correct {_either(budget, *keys, f'{section}.extra')}",
         }.get(status, "")
         raise _Refused(said + hint, status)
 
@@ -259,6 +268,10 @@ class _Asking:
         except ValueError:
             return None
         return min(max(asked, 0.0), self.server.longest_wait_seconds) * random.uniform(1.0, 1.2)
+
+
+def _either(*keys: str) -> str:
+    return f"{', '.join(keys[:-1])} or {keys[-1]}"
 
 
 def _pause(server: Server, attempt: int) -> float:

@@ -10,6 +10,8 @@ from omegaconf import OmegaConf
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.overrides import nearest
 from recipes.settings.prepare_schema import PrepareSettings, SourceSettings
+from recipes.settings.stage_rules import selection_problems
+from recipes.settings.teacher_checks import teacher_problems
 from recipes.settings.typed import CONF
 
 STEPS: dict[str, str] = {
@@ -85,10 +87,9 @@ def _needs(settings: PrepareSettings) -> Iterator[SettingsProblem]:
         fix = f"steps=[{','.join(step for step in steps if step not in for_sft)}], and another command for the other"
         yield SettingsProblem("steps", f"select and {for_sft[0]}", expected, fix)
     if "respond" in steps:
-        for key, value in (("teacher.url", settings.teacher.url), ("teacher.model", settings.teacher.model)):
-            if value is None:
-                example = "http://host:8000/v1" if key.endswith("url") else "NAME"
-                yield SettingsProblem(key, "null", "the teacher's server and its name there", f"{key}={example}")
+        yield from teacher_problems(settings.teacher)
+    if "select" in steps:
+        yield from selection_problems(settings.selection)
 
 
 def prepare_inputs(settings: PrepareSettings) -> Iterator[tuple[str, str, str]]:

@@ -12,8 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from recipes.preparation.teacher_responses import claim_task, identity_of, instruction_of, respond_part, seed_of
+from recipes.preparation.teacher_responses import (
+    claim_task,
+    identity_of,
+    instruction_of,
+    require_teacher,
+    respond_part,
+    seed_of,
+)
 from recipes.preparation.teacher_store import OtherTeacher, TeacherStore, claim
+from recipes.servers.openai_client import ServerError
 from tests.unit.preparation.sorted_rows import write_rows
 from tests.unit.preparation.teacher_inputs import RESPONSES, SEED, math_row, teacher
 from tests.unit.servers.fault_server import text_of
@@ -123,6 +131,19 @@ def test_a_store_of_another_teacher_is_refused(rows: Path, tmp_path: Path) -> No
         respond(rows, store, "http://127.0.0.1:9/v1", temperature=1.0)
     with pytest.raises(OtherTeacher, match="seed was 7, is 8"):
         claim(store, identity_of(teacher(store), 8))
+
+
+def test_the_server_is_looked_at_first(steady: str, tmp_path: Path) -> None:
+    require_teacher(teacher(tmp_path, steady), SEED)
+    with pytest.raises(ValueError, match=r"has no model 'tinny'; it has tiny, other: teacher\.model=tiny"):
+        require_teacher(teacher(tmp_path, steady, model="tinny"), SEED)
+    with pytest.raises(ValueError, match=r"start the server, or correct teacher\.url"):
+        require_teacher(teacher(tmp_path, "http://127.0.0.1:9/v1"), SEED)
+
+
+def test_a_refusal_names_the_teachers_keys(rows: Path, steady: str, tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match=r"status 400: .*; correct teacher\.max_response_length, teacher\.model or t"):
+        respond(rows, tmp_path / "store", steady, max_response_length=10**6)
 
 
 def test_the_instruction_follows_from_domain_and_row(tmp_path: Path) -> None:
