@@ -40,9 +40,8 @@ _SHORT_FRACTION = re.compile(r"\\[dtc]?frac(?:\s*(\d)|\s+([a-z]))\s*([a-z\d])")
 _DEGREE = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-z]))")
 _PRIME = re.compile(r"\^\s*(?:\{((?:\s*\\prime)+)\s*\}|\\prime(?![a-z]))")
 _EMPHASIS = re.compile(
-    rf"(?<![\w*\\)])(\*{{1,3}})(?=\S)((?=[^*]*{_LETTER}{{2}})[^*\\${{}}]{{1,100}})(?<=\S)\1(?![\w*(])"
+    rf"(?<![^\s(])(\*{{1,3}}|__?)(?=[^\s*_])((?=[^*]*{_LETTER}{{2}})[^*\\${{}}]{{1,100}}?)(?<=\S)\1(?![^\s.,;:!?)])"
 )
-_UNDERLINED = re.compile(rf"(?<!\w)(_{{1,2}})(?=[^\s_])((?=[^_]*{_LETTER}{{2}})[^_\\${{}}]{{1,100}})(?<=\S)\1(?!\w)")
 _BULLET = re.compile(
     rf"(?:^|(?<=\s))[-*](?=\s+(?!(?:{'|'.join(sorted(NAMES))})\b)"
     rf"(?:{_LETTER}{{3,}}|(?:an|as|at|by|do|he|if|in|is|it|no|of|on|or|so|to|up|we)\b))"
@@ -57,7 +56,8 @@ _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _NOT_AFTER_WORD = f"(?<!{_LETTER}{_LETTER})"
 _TOKEN = re.compile(
     rf"""
-    {_LETTER}+(?:'(?:s|t|re|ll|ve)(?!\w))?
+    {_LETTER}{{2,}}(?:'(?:s|t|re|ll|ve)(?!\w))?
+    | {_LETTER}
     | \d+(?:\.\d+)?
     | \\begin\s*\{{(?:array|tabular)\*?\}}\s*(?:\[.\]\s*)?\{{[^}}]*\}}
     | \\(?:begin|end)\s*\{{[a-z]+\*?\}}
@@ -70,11 +70,11 @@ _TOKEN = re.compile(
     | (?<![\w'])'(?:[^\W_])'
     | \.\.+(?:\s|$)?
     | <->|<=|>=|==|->
-    | {_NOT_AFTER_WORD}(?<=[\w)}}\]'])(?<!\\[)\]])'
+    | {_NOT_AFTER_WORD}(?<=[\w)}}\]'])(?<!\\[)\]])'(?!s(?!\w))
     | !=
     | {_NOT_AFTER_WORD}(?<=[\w)}}\]!|])!(?:\s|$)?
     | [.?!](?=(?:[$)\]}}"'*_`]|\\[)\]])*(?:\s|$))
-    | (?:(?<=\d)|(?<=\d\s)):(?=\s*\d)
+    | :(?=\s*\d)
     | -+
     | _+
     | [^\s\w.,;:?!"'`$~\#\\]
@@ -134,10 +134,8 @@ def _prepared(text: str) -> str:
         if "^" in text:
             text = _DEGREE.sub(r"\\degree ", text)
             text = _PRIME.sub(lambda found: "'" * max(1, (found[1] or "").count("prime")), text)
-    if "*" in text:
+    if "*" in text or "_" in text:
         text = _EMPHASIS.sub(r"\2", text)
-    if "_" in text:
-        text = _UNDERLINED.sub(r"\2", text)
     if "&" in text or "<br" in text:
         text = _ENTITY.sub(lambda found: _ENTITIES[found[1]], text)
     if "-" in text or "*" in text:
@@ -216,6 +214,9 @@ def _tokens(text: str) -> list[str]:
                 out.append(_END)
         elif first in ".?!":
             out.append(_END)
+        elif first == ":":  # of a ratio
+            if out and out[-1][0].isdigit():
+                out.append(token)
         elif first == "&":
             if tables and tables[-1]:
                 out.append(token)

@@ -106,9 +106,11 @@ def _rows(paths: Sequence[Path], sources: Sequence[str]) -> pl.DataFrame:
 
 
 def _prompts(paths: Sequence[Path], rows: pl.DataFrame) -> pl.DataFrame:
-    """The prompts in the order of preference: answer or tests, more tests, reference solution, source, id.
+    """The prompts in the order of preference.
 
-    ``row`` is the first row of the prompt, ``source`` its best source and ``votes`` how many sources have it.
+    First those with an answer or tests, then with more tests, with a reference solution, of a preferred source, with a
+    text that more sources have (a misspelt one has fewer); then by id. ``row`` is the first row of the prompt,
+    ``source`` its best source and ``votes`` how many sources have it.
     """
     first = pl.scan_parquet(list(paths)).select("row", "id", "exact", "answer", "tests_length")
     first = first.filter(pl.col("exact").is_not_null())
@@ -119,8 +121,9 @@ def _prompts(paths: Sequence[Path], rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("source").n_unique().alias("votes"),
     )  # fmt: skip
     referenced = (pl.col("answer") != "") | (pl.col("tests_length") > 0)
-    keys = [referenced, pl.col("tests_length"), pl.col("solution"), pl.col("rank"), pl.col("id")]
-    return first.join(of_id, on="id").sort(keys, descending=[True, True, True, False, False]).collect()
+    agreeing = pl.col("votes").sum().over("exact")
+    worst_last = [~referenced, -pl.col("tests_length"), ~pl.col("solution"), pl.col("rank"), -agreeing.cast(pl.Int64)]
+    return first.join(of_id, on="id").sort(*worst_last, "id").collect()
 
 
 def _exact(prompts: pl.DataFrame, same_answer: SameAnswer) -> tuple[npt.NDArray[np.int64], list[Verified]]:

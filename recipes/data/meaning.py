@@ -67,9 +67,11 @@ ALIKE = _words(
     "sale sales sail side sides site man men woman women card cards face faces die dice long new boy "
     "boys toy toys old then than tree trees through though thought angle angel"
 )
-"""Words that look alike: no misspellings of each other either, unless the answers agree."""
+"""Words that look alike: no misspellings of each other or of the above either, unless the answers agree."""
+_DOUBTFUL = ALIKE | MEANING
 
-_LETTERS = re.compile(r"\b[A-Z]{2,}\b|(?<=[=+*/^_{|<>])[A-Za-z]{2,4}\b|\b[A-Za-z]{2,4}(?=\s?[=+*/^_}|<>])")
+_CAPITALS = re.compile(r"\b[A-Z]{2,}\b")
+_IN_FORMULA = re.compile(r"(?<=[=+*/^_{|<>])[A-Za-z]{2,4}\b|\b[A-Za-z]{2,4}(?=\s?[=+*/^_}|<>])")
 _DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)
 _FIRST_LETTERS = frozenset("abcdefgh")
 _VOWELS = frozenset("aeiou")
@@ -82,7 +84,11 @@ def letter_names(text: str) -> frozenset[str]:
 
     ``ABC`` and ``ACB`` are one swap apart and are two angles, so these are never misspelt.
     """
-    return frozenset(found.lower() for found in _LETTERS.findall(_DRAWING.sub(" ", text)))
+    text = _DRAWING.sub(" ", text)
+    found = _IN_FORMULA.findall(text)
+    if not text.isupper():  # capitals would tell nothing
+        found += _CAPITALS.findall(text)
+    return frozenset(map(str.lower, found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +112,8 @@ def same_meaning(left: Sentences, right: Sentences, spelling: Spelling) -> bool:
         return True
     if not spelling.answers_agree:
         return False
-    asked = [[one for one in rest if not _is_about_form(one)] for rest in (ours, theirs)]
-    return asked != [ours, theirs] and _all_harmless(*asked, spelling)
+    ours_left, theirs_left = ([one for one in rest if not _is_about_form(one)] for rest in (ours, theirs))
+    return (ours_left, theirs_left) != (ours, theirs) and _all_harmless(ours_left, theirs_left, spelling)
 
 
 def _all_harmless(ours: Sentences, theirs: Sentences, spelling: Spelling) -> bool:
@@ -141,8 +147,10 @@ def misspelt(left: str, right: str, spelling: Spelling) -> bool:
         return False
     if f"{shorter}s" == longer:
         return True
-    apart = MEANING if spelling.answers_agree else MEANING | ALIKE
-    if apart.issuperset((left, right)) or (_like_points(left) and _like_points(right)):
+    if MEANING.issuperset((left, right)):
+        return False
+    doubtful = _DOUBTFUL.issuperset((left, right)) or (_like_points(left) and _like_points(right))
+    if doubtful and not spelling.answers_agree:
         return False
     start = next((place for place, (a, b) in enumerate(zip_longest(shorter, longer)) if a != b), len(longer))
     swapped = (

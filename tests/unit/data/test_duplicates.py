@@ -131,6 +131,14 @@ def test_a_dropped_prompt_takes_all_its_samples(tmp_path: Path) -> None:
     assert len(dropped) == 3
 
 
+def test_the_spelling_of_more_sources_is_kept(tmp_path: Path) -> None:
+    slips = [ROPE.replace("pieces", "piecess", 1), ROPE.replace("metres", "mtres"), ROPE.replace("length", "lenght")]
+    rows = [row(ROPE, "8", "one"), row(ROPE, "8", "two"), *(row(slip, "8", f"of {slip}") for slip in slips)]
+    dropped, _, _ = decide(tmp_path, rows)
+    assert {detail["of"] for detail in dropped.values()} == {rows[0].id}
+    assert len(dropped) == 4
+
+
 def test_chains_do_not_drift(tmp_path: Path) -> None:
     """Each text is near to the one before it; only what is near to the kept one goes."""
     texts = [ROPE]
