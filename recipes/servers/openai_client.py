@@ -157,8 +157,8 @@ async def _models(server: Server) -> list[str]:
         return [str(row["id"]) for row in found["data"]]
     except (ValueError, LookupError, TypeError) as error:
         raise ServerError(
-            f"{server.url}: /models answers {raw[:200]!r}; expected a list of models in JSON: {server.section}.url must "
-            f"be the address of an OpenAI-compatible server, up to /v1"
+            f"{server.url}: /models answers {raw[:200]!r}; expected a list of models in JSON: "
+            f"{server.section}.url must be the address of an OpenAI-compatible server, up to /v1"
         ) from error
 
 
