@@ -25,7 +25,7 @@ from recipes.preparation.selection_files import write_stages_task
 from recipes.preparation.sft_files import blend_number, sft_task
 from recipes.preparation.solve_rates import run_states
 from recipes.preparation.teacher_grading import grade_part, grading_key
-from recipes.preparation.teacher_keeping import keep_part
+from recipes.preparation.teacher_keeping import keep_part, write_dropped_task
 from recipes.preparation.teacher_responses import claim_task, identity_of, respond_part
 from recipes.settings.prepare_checks import chosen_steps, source_settings
 from recipes.settings.prepare_schema import PrepareSettings
@@ -141,6 +141,7 @@ class Pipeline:
         self.add("keep.grade", self.parts, grade, store=store, grading=key, responses=responses)
         rule: dict[str, Any] = {"keep": teacher.keep, "agreement": teacher.agreement, "responses": responses}
         self.kept = self.add("keep.choose", self.parts, partial(keep_part, *judged), decides=True, **rule)
+        self.add("keep.dropped", 1, partial(write_dropped_task, self.kept, self.parts, self.output))
 
     def rebalance(self) -> None:
         """Prompts by the length of their responses."""

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from recipes.atomic_files import write_text
+from recipes.atomic_files import atomic_file, write_text
 from recipes.data.rows import canonical
 from recipes.data.tables import DECISIONS, SAMPLES
 from recipes.grading.extraction import extract_math_answer, thinking_required
@@ -91,6 +92,20 @@ def keep_part(
         for group in by_problem(live_rows(rows, decided, part, _COLUMNS)):
             keeper.problem(group, responses, decisions)
     write_text(folder / "counts" / f"{part:05d}.json", json.dumps(dict(sorted(counts.items()))) + "\n")
+
+
+def write_dropped_task(kept: Path, parts: int, output: Path, folder: Path, task: int) -> None:
+    """The one task that lists every response that is not kept, with its reason, in ``dropped_samples.jsonl``.
+
+    Args:
+        kept: folder of ``keep_part``.
+    """
+    names = [name for name in DROPPED.names if name != "row"]
+    with atomic_file(output / "dropped_samples.jsonl") as file:
+        for part in range(parts):
+            table = pq.ParquetFile(kept / "dropped" / f"{part:05d}.parquet")
+            for batch in table.iter_batches(columns=names):
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())
 
 
 def teacher_counts(folder: Path, parts: int) -> dict[str, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.data.thinking import thinking_response
+from recipes.data.thinking import END, START, thinking_response
 from recipes.preparation.teacher_store import Key, TeacherStore
 
 
@@ -49,10 +49,7 @@ class Responses:
         """
         carried = [row for row in group if row["response"] is not None]
         if carried:
-            return [
-                (Given((row["id"], row["digest"]), index, row["row"], None, None, row["source"], None), row["response"])
-                for index, row in enumerate(carried)
-            ]
+            return [(_carried(row, index), row["response"]) for index, row in enumerate(carried)]
         found = []
         for sample in range(self.wanted):
             key = (group[0]["id"], str(sample))
@@ -61,6 +58,13 @@ class Responses:
                 given = Given(key, sample, None, one.tokens, one.finish == "length", self.model, place)
                 found.append((given, one.text))
         return found
+
+
+def _carried(row: Mapping[str, Any], index: int) -> Given:
+    """A source does not say what its teacher's budget ended, but a response that never ends its thinking does."""
+    text = row["response"]
+    truncated = True if START in text and END not in text else None
+    return Given((row["id"], row["digest"]), index, row["row"], None, truncated, row["source"], None)
 
 
 def published_text(given: Given, text: str) -> str:

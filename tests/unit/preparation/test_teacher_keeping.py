@@ -14,7 +14,7 @@ from recipes.data.rows import SourceRow
 from recipes.data.tables import DECISIONS, SAMPLES
 from recipes.grading.sandbox import SandboxUnavailable, require_sandbox
 from recipes.preparation.teacher_grading import grade_part, grading_key
-from recipes.preparation.teacher_keeping import TABLES, keep_part, teacher_counts
+from recipes.preparation.teacher_keeping import TABLES, keep_part, teacher_counts, write_dropped_task
 from recipes.preparation.teacher_store import Response, TeacherStore
 from tests.unit.preparation.sorted_rows import write_rows
 from tests.unit.preparation.teacher_inputs import GRADING, math_row, teacher
@@ -146,6 +146,24 @@ def test_problems_that_nobody_is_asked_about_pass(tmp_path: Path) -> None:
     counts = teacher_counts(tmp_path / "keep", 1)
     assert (counts["not_asked"], counts["problems"], counts["carried"], counts["kept"]) == (4, 1, 3, 2)
     assert [json.loads(one["detail"])["reason"] for one in table(tmp_path / "keep")] == ["wrong"]
+
+
+def test_a_carried_response_that_never_ends_its_thinking_was_cut(tmp_path: Path) -> None:
+    rows = [math_row(1, response="<think>and then"), math_row(1, response="no thinking, \\boxed{1}")]
+    out = kept(tmp_path, write_rows(tmp_path / "rows", rows), "right")
+    assert [one["reason"] for one in table(out, "dropped")] == ["truncated"]
+    assert [one["truncated"] for one in table(out, "samples")] == [None]
+    facts = {"responses": 2, "truncated": 1, "graded": 2, "correct": 1, "counted": 0, "tokens": 0}
+    assert table(out, "facts") == [{"id": rows[0].id, **facts}]
+
+
+def test_dropped_responses_are_listed_in_one_file(folder: Path) -> None:
+    out = kept(folder, folder / "rows", "right")
+    write_dropped_task(out, 1, folder / "published", folder / "phase", 0)
+    lines = (folder / "published" / "dropped_samples.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    assert len(found) == 14
+    assert {"id": GOLD.id, "sample": 2, "reason": "wrong", "verdict": "wrong", "extracted": "4", "tokens": 30} in found
 
 
 def test_all_needs_no_grader(tmp_path: Path) -> None:

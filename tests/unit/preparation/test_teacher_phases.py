@@ -77,7 +77,7 @@ def test_from_rows_to_stages(tmp_path: Path) -> None:
     report = json.loads((pipeline.work / "select.choose" / "selection.json").read_text())
     assert report["with_difficulty"] == report["candidates"]["math"]
     decided = {row: kind for part in range(3) for row, (kind, _) in decisions_of_part(pipeline.decided, part).items()}
-    in_files = {one.id for path in outputs[0].glob("*.jsonl") for one in read_problems(path)}
+    in_files = {one.id for path in outputs[0].glob("[mch]*.jsonl") for one in read_problems(path)}
     assert len(decided) + len(in_files) == len(ROWS)
     assert set(decided.values()) <= {"rejected", "sampled_out"}
 
@@ -85,8 +85,9 @@ def test_from_rows_to_stages(tmp_path: Path) -> None:
 def test_what_a_phase_follows_from(tmp_path: Path) -> None:
     url = "http://127.0.0.1:9/v1"
     first = {phase.name: phase.follows_from for phase in planned(tmp_path, url).phases}
-    names = "respond.claim respond.ask keep.grade keep.choose select.check select.pasted select.choose select.write"
-    assert list(first) == names.split()
+    names = "respond.claim respond.ask keep.grade keep.choose keep.dropped"
+    selecting = "select.check select.pasted select.choose select.write"
+    assert list(first) == [*names.split(), *selecting.split()]
     for words, changed in (
         (["teacher.url=http://elsewhere/v1", "grading.workers=9", "teacher.concurrency=1"], set()),
         (["teacher.temperature=0.9"], {"respond.claim"}),
