@@ -42,12 +42,13 @@ _PRIME = re.compile(r"\^\s*(?:\{((?:\s*\\prime)+)\s*\}|\\prime(?![a-z]))")
 _EMPHASIS = re.compile(
     rf"(?<![^\s(])(\*{{1,3}}|__?)(?=[^\s*_])((?=[^*]*{_LETTER}{{2}})[^*\\${{}}]{{1,100}}?)(?<=\S)\1(?![^\s.,;:!?)])"
 )
+_UNDERLINE = re.compile(r"[\s(]_")
 _BULLET = re.compile(
-    rf"(?:^|(?<=\s))[-*](?=\s+(?!(?:{'|'.join(sorted(NAMES))})\b)"
+    rf"[-*](?<!\S[-*])(?=\s+(?!(?:{'|'.join(sorted(NAMES))})\b)"
     rf"(?:{_LETTER}{{3,}}|(?:an|as|at|by|do|he|if|in|is|it|no|of|on|or|so|to|up|we)\b))"
 )
 """A dash or a bullet before a word, wherever it stands: blanks and the order of sentences must not matter."""
-_HYPHEN = re.compile(rf"([^\W_]+|[$)}}\]])-(?=({_LETTER}{{2,}}|\d))")
+_HYPHEN = re.compile(rf"-(?<=[^\W_]-|[$)}}\]]-)(?=({_LETTER}{{2,}}|\d))")
 _ENTITY = re.compile(r"&(nbsp|lt|gt|amp|quot|le|ge);|<br\s*/?>")
 _ENTITIES = {"nbsp": " ", "lt": "<", "gt": ">", "amp": "&", "quot": '"', "le": "\\le ", "ge": "\\ge ", None: " "}
 _VECTORS = re.compile(r"\\vec(?![a-z])|\\mathbf|\\bold|\\bm(?![a-z])|\\overrightarrow|vector|(?:cross|dot) product")
@@ -134,7 +135,7 @@ def _prepared(text: str) -> str:
         if "^" in text:
             text = _DEGREE.sub(r"\\degree ", text)
             text = _PRIME.sub(lambda found: "'" * max(1, (found[1] or "").count("prime")), text)
-    if "*" in text or "_" in text:
+    if "*" in text or text.startswith("_") or _UNDERLINE.search(text):
         text = _EMPHASIS.sub(r"\2", text)
     if "&" in text or "<br" in text:
         text = _ENTITY.sub(lambda found: _ENTITIES[found[1]], text)
@@ -153,9 +154,13 @@ def _script(found: re.Match[str]) -> str:
 
 def _hyphen(found: re.Match[str]) -> str:
     """A blank for a hyphen of a compound word, the minus for any other."""
-    left, right = found[1], found[2]
+    text, end, right = found.string, found.start(), found[1]
+    start = end - 1
+    while start > 0 and text[start].isalnum() and text[start - 1].isalnum():
+        start -= 1
+    left = text[start:end]
     if left in NAMES or right in NAMES:
-        return found[0]
+        return "-"
     if right.isdigit():
         compound = left in ("by", "to", "of")
     elif left[-1].isdigit():
@@ -164,7 +169,7 @@ def _hyphen(found: re.Match[str]) -> str:
         compound = len(right) >= 5 or right in COMPOUNDS
     else:
         compound = max(len(left), len(right)) >= 4 or left in COMPOUNDS or right in COMPOUNDS
-    return f"{left} " if compound else found[0]
+    return " " if compound else "-"
 
 
 def _tokens(text: str) -> list[str]:
@@ -178,7 +183,11 @@ def _tokens(text: str) -> list[str]:
         last, closing = closing, "}"
         first = token[0]
         if first.isalpha():
-            out.extend(_word(token))
+            token = token.replace("'", "")
+            if token.isascii() or not _CJK.search(token):
+                out.append(token)
+            else:
+                out.extend(_SPLIT_CJK.findall(token))
         elif first == "\\":
             name = token[1:]
             if name[0].isalpha():
@@ -227,14 +236,6 @@ def _tokens(text: str) -> list[str]:
         else:
             out.append(first if first in "-_" and token != "->" else token)
     return out
-
-
-def _word(token: str) -> Iterator[str]:
-    token = token.replace("'", "")
-    if token.isascii() or not _CJK.search(token):
-        yield token
-    else:
-        yield from _SPLIT_CJK.findall(token)
 
 
 def _ends(out: list[str]) -> bool:
