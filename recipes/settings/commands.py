@@ -156,7 +156,7 @@ _COMMANDS = (
             "parts.executor",
         ),
         examples=(
-            "data=local data.inputs=[A.jsonl,B.jsonl] data.against=[BENCH.jsonl] steps=[deduplicate] output=DIR",
+            "data.inputs=[A.jsonl,B.jsonl] data.against=[BENCH.jsonl] output=DIR",
             "data=sft output=DIR --dry-run",
         ),
         root="prepare",
