@@ -19,7 +19,7 @@ INSTALL := $(PIP) install --no-deps --no-compile --progress-bar off
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 QUIET_CPU := $(OFFLINE) OMP_NUM_THREADS=1
 
-.PHONY: help setup demo test real-model bench bench-grading bench-evaluation bench-kills real-server lint format types lock clean
+.PHONY: help setup demo test real-model bench bench-grading bench-evaluation bench-kills bench-data real-server lint format types lock clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ bench-evaluation: $(STAMP)  ## Throughput of the evaluation's client, beside a b
 
 bench-kills: $(STAMP)  ## 2,000 requests to a server that fails, the client killed ten times: nothing lost, the same scores
 	@$(QUIET_CPU) $(RUN) -m tests.bench.kills $(ARGS)
+
+bench-data: $(STAMP)  ## Deduplication and decontamination of 1M prompts, beside open-r1's method and datatrove's MinHash
+	@$(QUIET_CPU) $(RUN) -m tests.bench.data_preparation $(ARGS)
 
 LLAMA := build/llama-server
 real-server: $(STAMP)  ## HumanEval n=2 from llama.cpp's server and from transformers, the same weights: the same scores

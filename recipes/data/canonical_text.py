@@ -40,7 +40,7 @@ _SHORT_FRACTION = re.compile(r"\\[dtc]?frac(?:\s*(\d)|\s+([a-z]))\s*([a-z\d])")
 _DEGREE = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-z]))")
 _PRIME = re.compile(r"\^\s*(?:\{((?:\s*\\prime)+)\s*\}|\\prime(?![a-z]))")
 _EMPHASIS = re.compile(
-    rf"(?<![^\s(])(\*{{1,3}}|__?)(?=[^\s*_])((?=[^*]*{_LETTER}{{2}})[^*\\${{}}]{{1,100}}?)(?<=\S)\1(?![^\s.,;:!?)])"
+    rf"(?<![^\s(])(\*{{1,3}}|__?)(?=[^\W_]|[\"'(])((?=[^*]*{_LETTER}{{2}})[^*\\${{}}]{{1,100}}?)(?<=\S)\1(?![^\s.,;:!?)])"
 )
 _UNDERLINE = re.compile(r"[\s(]_")
 _BULLET = re.compile(

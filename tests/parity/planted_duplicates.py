@@ -78,7 +78,7 @@ def _unicode(text: str, dice: random.Random) -> str:
 
 
 def _punctuation(text: str, dice: random.Random) -> str:
-    return re.sub(r"(?<=[a-z])[,;](?= )", "", text.rstrip().rstrip(".?"))
+    return re.sub(r"(?<=[a-z])[,;](?= )", "", re.sub(r"(?<![.])[.?]$", "", text.rstrip()))
 
 
 def _markdown(text: str, dice: random.Random) -> str:
