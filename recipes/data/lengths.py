@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -38,3 +40,15 @@ def response_counter(tokenizer: Any) -> Callable[[Sequence[str]], list[int]]:
     backend.no_truncation()  # tokenizer.json may ask for either
     backend.no_padding()
     return lambda texts: [len(one.ids) + 1 for one in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+
+def tokenizer_state(folder: str | Path) -> dict[str, str]:
+    """File -> SHA-256 of a tokenizer's folder: what counts follow from.
+
+    Args:
+        folder: its files named ``tokenizer*``, ``vocab*``, ``merges*``, ``chat_template*``, ``special_tokens*``,
+            ``added_tokens*``.
+    """
+    names = ("tokenizer", "vocab", "merges", "chat_template", "special_tokens", "added_tokens")
+    paths = sorted(path for path in Path(folder).iterdir() if path.is_file() and path.name.startswith(names))
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
