@@ -23,16 +23,20 @@ def main(step: str, folder: Path) -> None:
     pl.DataFrame({"warm": [1]}).group_by("warm").len().sort("warm")
     before = _status_bytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
-    rows, plan = folder / "rows", folder / "plan"
     if step == "plan":
-        lengths = pl.scan_parquet(folder / "lengths" / "00000.parquet")
-        prompts = lengths.select(pl.col("id").n_unique(), pl.len()).collect().row(0)
-        sizes = BlendsSettings(["v1"], [prompts[0]], [prompts[1]], [0], [0], 1.0, 1.0, 20)
-        plan_task(rows, folder / "lengths", [], 1, sizes, 1, plan, 0)
+        plan(folder)
     else:
-        inputs = BlendInputs(rows, folder / "samples", plan, (), 1, teacher(folder))
+        inputs = BlendInputs(folder / "rows", folder / "samples", folder / "plan", (), 1, teacher(folder))
         write_task(inputs, ["v1"], ("x",), folder / "blends", folder / "phase", 0)
     print(_status_bytes("VmHWM") - before)
+
+
+def plan(folder: Path) -> None:
+    """One blend of everything there is."""
+    lengths = pl.scan_parquet(folder / "lengths" / "00000.parquet")
+    prompts, samples = lengths.select(pl.col("id").n_unique(), pl.len()).collect().row(0)
+    sizes = BlendsSettings(["v1"], [prompts], [samples], [0], [0], 1.0, 1.0, 20)
+    plan_task(folder / "rows", folder / "lengths", [], 1, sizes, 1, folder / "plan", 0)
 
 
 def _status_bytes(field: str) -> int:

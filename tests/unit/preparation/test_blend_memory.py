@@ -14,6 +14,7 @@ from recipes.data.lengths import LENGTHS
 from recipes.data.tables import ROWS, SAMPLES, write_table
 from recipes.preparation.collect import rows_path
 from recipes.preparation.streamed_table import streamed_table
+from tests.unit.preparation.measure_blends import plan
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAN_BYTES = 1500
@@ -70,7 +71,7 @@ def _written(folder: Path, prompts: int) -> tuple[int, int]:
                 at = (number * 7 + sample) % 10_000
                 row = dict.fromkeys(SAMPLES.names)
                 samples.add({**row, "id": id, "sample": sample, "response": text[at : at + 50_000], "teacher": "R"})
-    _peak("plan", folder)
+    plan(folder)
     peak = _peak("write", folder)
     size = (folder / "blends" / "v1" / "v1.jsonl").stat().st_size
     print(f"write: {peak / 2**20:.0f} MiB for {size / 2**20:.0f} MiB of text")
