@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from recipes.atomic_files import write_text
 from recipes.data.rows import canonical
+
+NOTE = "key.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Phase:
     or ``functools.partial`` of one."""
     follows_from: Mapping[str, Any] = field(default_factory=dict)
     """What its content depends on beside the phases before it, as JSON."""
+    outputs: tuple[Path, ...] = ()
+    """Files and folders that it writes for the user, outside its own folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,13 @@ class PhaseFolder:
         return [task for task in range(self.phase.tasks) if not self._mark(task).exists()]
 
     def begin(self, key: str) -> None:
-        """Empty the folder where its content follows from something else."""
-        note = self.path / "key.json"
-        if self._known() == key:
+        """Empty the folder where its content follows from something else, or what it wrote for the user is gone."""
+        outputs = self.phase.outputs
+        if _note(self.path).get("key") == key and (self.open_tasks() or all(path.exists() for path in outputs)):
             return
-        shutil.rmtree(self.path, ignore_errors=True)
-        write_text(note, json.dumps({"key": key, "follows_from": dict(self.phase.follows_from)}, indent=1) + "\n")
+        remove_phase(self.path, keep=outputs)
+        note = {"key": key, "follows_from": dict(self.phase.follows_from), "outputs": list(map(str, outputs))}
+        write_text(self.path / NOTE, json.dumps(note, indent=1) + "\n")
 
     def run(self, task: int) -> None:
         """Do one task, unless it is done."""
@@ -71,19 +76,12 @@ class PhaseFolder:
         content = canonical([before, self.phase.name, self.phase.tasks, dict(self.phase.follows_from)])
         return hashlib.sha256(content.encode()).hexdigest()
 
-    def _known(self) -> str | None:
-        try:
-            key = json.loads((self.path / "key.json").read_text(encoding="utf-8"))["key"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return str(key)
-
     def _mark(self, task: int) -> Path:
         return self.path / "done" / f"{task:05d}"
 
 
 def begin_all(phases: list[Phase], work: Path) -> list[PhaseFolder]:
-    """The folders of all phases, emptied where they are void; those of phases that are not wanted are removed."""
+    """The folders of all phases, emptied where they are void; phases that are not wanted are removed."""
     key, folders = "", []
     for phase in phases:
         folder = PhaseFolder(phase, work)
@@ -92,6 +90,28 @@ def begin_all(phases: list[Phase], work: Path) -> list[PhaseFolder]:
         folders.append(folder)
     names = {phase.name for phase in phases}
     for other in work.iterdir() if work.is_dir() else ():
-        if (other / "key.json").is_file() and other.name not in names:
-            shutil.rmtree(other)
+        if (other / NOTE).is_file() and other.name not in names:
+            remove_phase(other)
     return folders
+
+
+def remove_phase(folder: Path, keep: Sequence[Path] = ()) -> None:
+    """Remove a phase's folder and what it wrote for the user, so that nothing lies there which no command made.
+
+    Args:
+        keep: what will be written again.
+    """
+    kept = {str(path) for path in keep}
+    for name in _note(folder).get("outputs", []):
+        if name not in kept:
+            shutil.rmtree(name, ignore_errors=True) if Path(name).is_dir() else Path(name).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _note(folder: Path) -> dict[str, Any]:
+    """What the folder says of itself; nothing where it is new or torn."""
+    try:
+        found = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

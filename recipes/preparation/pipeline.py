@@ -16,7 +16,7 @@ from recipes.preparation.collect import read_task, sort_task
 from recipes.preparation.decontaminate import benchmark_texts, scan_part, write_texts
 from recipes.preparation.deduplicate import decide_task, sign_task
 from recipes.preparation.phases import Phase
-from recipes.preparation.publish import publish_task
+from recipes.preparation.publish import FILES, PROBLEMS, publish_task
 from recipes.preparation.rebalance import count_part, rebalance_task, require_sound
 from recipes.preparation.report import report_task
 from recipes.preparation.selection import select_task
@@ -85,13 +85,17 @@ class Pipeline:
         self.kept: Path | None = None
         self.lengths: Path | None = None
 
-    def add(self, name: str, tasks: int, run: Any, *, decides: bool = False, **follows_from: Any) -> Path:
+    def add(
+        self, name: str, tasks: int, run: Any, *, decides: bool = False, writes: Sequence[str] = (), **follows_from: Any
+    ) -> Path:
         """One more phase; gives its folder.
 
         Args:
             decides: it takes rows out.
+            writes: files and folders below ``output``.
         """
-        self.phases.append(Phase(name, tasks, run, follows_from))
+        outputs = tuple(self.output / name for name in writes)
+        self.phases.append(Phase(name, tasks, run, follows_from, outputs))
         folder = self.work / name
         if decides:
             self.decided = (*self.decided, folder)
@@ -133,15 +137,20 @@ class Pipeline:
         self.add("respond.ask", self.parts, ask, responses=teacher.responses)
 
     def keep(self) -> None:
-        """Responses graded, those of the sources among them, and the ones kept that ``teacher.keep`` asks for."""
+        """Responses graded, those of the sources among them, and the ones kept that ``teacher.keep`` asks for.
+
+        Where all are kept and nothing asks how hard a problem is, none is graded.
+        """
         teacher, grading = self.settings.teacher, self.settings.grading
         judged = (self.rows, self.decided, self.parts, teacher, grading)
         store, key = str(Path(teacher.store).resolve()), grading_key(grading)
         grade, responses = partial(grade_part, *judged), teacher.responses
-        self.add("keep.grade", self.parts, grade, store=store, grading=key, responses=responses)
+        if teacher.keep != "all" or "select" in self.settings.steps:
+            self.add("keep.grade", self.parts, grade, store=store, grading=key, responses=responses)
         rule: dict[str, Any] = {"keep": teacher.keep, "agreement": teacher.agreement, "responses": responses}
         self.kept = self.add("keep.choose", self.parts, partial(keep_part, *judged), decides=True, **rule)
-        self.add("keep.dropped", 1, partial(write_dropped_task, self.kept, self.parts, self.output))
+        write = partial(write_dropped_task, self.kept, self.parts, self.output)
+        self.add("keep.dropped", 1, write, writes=["dropped_samples.jsonl"])
 
     def rebalance(self) -> None:
         """Prompts by the length of their responses."""
@@ -159,7 +168,7 @@ class Pipeline:
         plan = self.add("blend.plan", 1, decide, seed=seed, **dataclasses.asdict(rule))
         inputs = BlendInputs(self.rows, self.kept / "samples", plan, self.decided, self.parts, teacher)
         write = partial(write_task, inputs, tuple(rule.names), self.command, self.output / "blends")
-        self.add("blend.write", len(rule.names), write)
+        self.add("blend.write", len(rule.names), write, writes=[f"blends/{name}" for name in rule.names])
 
     def sft(self) -> None:
         """The files that run_sft reads."""
@@ -168,7 +177,7 @@ class Pipeline:
         write = partial(
             sft_task, self.work / "blend.plan", self.output / "blends", names, rule, seed, self.output / "sft"
         )
-        self.add("sft.write", 1, write, seed=seed, **dataclasses.asdict(rule))
+        self.add("sft.write", 1, write, writes=["sft"], seed=seed, **dataclasses.asdict(rule))
 
     def select(self) -> None:
         """The problems of the RL stages."""
@@ -188,17 +197,19 @@ class Pipeline:
         choose = partial(select_task, self.rows, before, facts, self.lengths, self.parts, rule, seed)
         rules = {**dataclasses.asdict(rule), "seed": seed, "runs": run_states(rule.runs)}
         chosen = self.add("select.choose", 1, choose, decides=True, **rules)
-        write = partial(
-            write_stages_task, self.rows, before, answers, chosen, self.parts, teacher, self.output
-        )  # fmt: skip
-        self.add("select.write", 1, write)
+        stages = self.output / "rl"
+        write = partial(write_stages_task, self.rows, before, answers, chosen, self.parts, teacher, stages)
+        self.add("select.write", 1, write, writes=["rl"])
 
     def publish(self) -> None:
         """The files for people and programs, and the counts."""
         read = self.work / "collect.read"
-        write = partial(publish_task, self.rows, read, self.reads, self.parts, self.decided, self.output)
-        published = self.add("publish.rows", 1, write)
-        self.add("publish.report", 1, partial(report_task, self.settings, self.work, published, self.command))
+        write = partial(
+            publish_task, self.rows, read, self.reads, self.parts, self.decided, self.settings.teacher, self.output
+        )
+        published = self.add("publish.rows", 1, write, writes=[PROBLEMS, *FILES.values()])
+        tell = partial(report_task, self.settings, self.work, published, self.command)
+        self.add("publish.report", 1, tell, writes=["report.json", "manifest.json"])
 
     def _lengths(self) -> Path:
         """Lengths of the samples under the training tokenizer, counted once."""

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from recipes.atomic_files import atomic_file, write_text
 from recipes.preparation.collect import rejected_rows, rows_path, rows_read
 from recipes.preparation.decisions import decisions_of_part
+from recipes.preparation.teacher_responses import instruction_of
+from recipes.settings.prepare_schema import TeacherSettings
 
 FILES = {
     "duplicate": "duplicates.jsonl",
@@ -38,6 +40,7 @@ def publish_task(
     reads: int,
     parts: int,
     decided: Sequence[Path],
+    teacher: TeacherSettings,
     output: Path,
     folder: Path,
     task: int,
@@ -46,7 +49,10 @@ def publish_task(
 
     Every row that was read is in exactly one file, in the order of ids. Rows without a response go to problems.jsonl,
     rows with one to demonstrations.jsonl, both in the form that training reads; all others carry ``decision``, why
-    they are out.
+    they are out. A problem with starter code gets the ``instruction`` that shows it (1.1, Appendix A).
+
+    Args:
+        teacher: its instructions.
 
     Raises:
         CountsDiffer: the files do not hold every row once.
@@ -64,9 +70,9 @@ def publish_task(
             kind = "output" if decision is None else decision[0]
             _count(counts, by_source, row["source"], kind)
             if decision is not None:
-                _write(files[FILES[kind]], {**_json_row(row), "decision": json.loads(decision[1])})
+                _write(files[FILES[kind]], {**_json_row(row, teacher), "decision": json.loads(decision[1])})
             else:
-                _write(files[PROBLEMS if row["response"] is None else DEMONSTRATIONS], _json_row(row))
+                _write(files[PROBLEMS if row["response"] is None else DEMONSTRATIONS], _json_row(row, teacher))
     read = sum(rows_read(read_folder, task) for task in range(reads))
     written = sum(counts[kind] for kind in ("output", *FILES))
     if written != read:
@@ -95,7 +101,7 @@ def _count(counts: Counter[str], by_source: dict[str, Counter[str]], source: str
     by_source[source][kind] += 1
 
 
-def _json_row(row: dict[str, Any]) -> dict[str, Any]:
+def _json_row(row: dict[str, Any], teacher: TeacherSettings) -> dict[str, Any]:
     """In the form of ``recipes.data.jsonl``: metadata beside the row's own keys, which it cannot replace."""
     reference = {"tests": json.loads(row["tests"])} if row["tests"] else {"answer": row["answer"]}
     out = {"id": row["id"], "problem": row["problem"], **reference}
@@ -103,6 +109,9 @@ def _json_row(row: dict[str, Any]) -> dict[str, Any]:
         out["response"] = row["response"]
     metadata = json.loads(row["metadata"])
     more = {key: value for key, value in metadata.items() if key not in _OWN_KEYS}
+    instruction = instruction_of(row["domain"], metadata, teacher)
+    if instruction not in (teacher.instruction, teacher.code_instruction):
+        more["instruction"] = instruction
     return {**out, "source": row["source"], "licence": row["licence"], **more}
 
 

@@ -34,7 +34,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = []
     for number in range(PROBLEMS):
         first, thing = 3 + number * 7 % 50, things[number % 4]
-        text = f"A box has {first} {thing}. {number + 2} more of them are put in. How many {thing} does the box hold now?"
+        text = f"A box has {first} {thing}. {number + 2} more are put in. How many {thing} does the box hold now?"
         rows.append({"problem": text, "answer": str(first + number + 2), "source": f"s{number % 3}", "licence": "CC0"})
     again = [{**row, "problem": row["problem"].upper()} for row in rows[::10]]
     write_jsonl(folder / "rows.jsonl", [*rows, *again])
@@ -99,6 +99,7 @@ def test_the_sft_files_are_what_run_sft_reads_and_every_row_is_accounted_for(inp
     output = tmp_path / "out"
     with fault_server("--faults", "0") as url:
         main([*words(inputs, output, url, SFT), "parts.workers=1"])
+    assert not (output / "work" / "keep.grade").exists(), "all are kept, whatever they are worth"
     counts = json.loads((output / "report.json").read_text())["counts"]
     assert counts["read"] == PROBLEMS + PROBLEMS // 10 == sum(n for kind, n in counts.items() if kind != "read")
     assert counts["duplicate"] == PROBLEMS // 10
@@ -116,11 +117,12 @@ def test_the_files_of_the_rl_stages(inputs: Path, tmp_path: Path) -> None:
     report = json.loads((output / "report.json").read_text())
     counts = report["counts"]
     assert counts["read"] == sum(n for kind, n in counts.items() if kind != "read")
-    stages = {name: read_problems(output / f"{name}.jsonl") for name in ("math1", "math2", "math3", "heldout")}
+    stages = {name: read_problems(output / "rl" / f"{name}.jsonl") for name in ("math1", "math2", "math3", "heldout")}
     assert {name: len(rows) for name, rows in stages.items()} == {
         name: report["select"]["files"][name] for name in stages
     }
     assert len(stages["math3"]) == 5 and len(stages["heldout"]) == 4
     held_out = {problem.id for problem in stages["heldout"]}
     assert all(held_out.isdisjoint(problem.id for problem in stages[name]) for name in ("math1", "math2", "math3"))
-    assert all(problem.metadata["teacher_tokens"] > 0 and problem.metadata["difficulty"] <= 8 for problem in stages["math1"])
+    known = [(one.metadata["teacher_tokens"], one.metadata["difficulty"]) for one in stages["math1"]]
+    assert all(tokens > 0 and difficulty <= 8 for tokens, difficulty in known)

@@ -61,6 +61,28 @@ def test_folders_of_phases_that_are_not_wanted_go_and_others_stay(tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.one", "slurm"]
 
 
+def give(path: Path, folder: Path, task: int) -> None:
+    note("given", folder, task)
+    path.mkdir(exist_ok=True) if path.suffix == "" else path.write_text("x")
+
+
+def test_what_is_written_for_the_user_is_written_again_and_goes_with_its_phase(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.jsonl", tmp_path / "folder"
+    work = tmp_path / "work"
+
+    def giving(path: Path, **follows: object) -> Phase:
+        return Phase("s.one", 1, partial(give, path), follows, (path,))
+
+    run(work, giving(first))
+    first.unlink()
+    run(work, giving(first))
+    assert first.exists()
+    run(work, giving(second, other=1))
+    assert second.is_dir() and not first.exists()
+    run(work, phase("s.two", 1))
+    assert not second.exists()
+
+
 def test_a_failed_task_is_told_and_the_others_stay_done(tmp_path: Path) -> None:
     def begin() -> list:
         return begin_all([Phase("s.one", 3, fail_on_one)], tmp_path)
