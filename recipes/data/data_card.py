@@ -14,6 +14,9 @@ import polars as pl
 BINS = (0, 1000, 2000, 4000, 8000, 16000, 32000)
 """Least tokens of the rows in the table of lengths."""
 
+UNORDERED = ("data.inputs", "data.sources", "data.against", "data.benchmarks", "steps")
+"""Keys with lists whose order means nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class CardFile:
@@ -35,8 +38,10 @@ class Made:
     prompts_scale: float
     responses_scale: float
     """Factors of the sizes; 1 where the blend has the sizes of the configuration."""
+    missing: Sequence[str]
+    """Domains that were wanted and of which there was no sample."""
     command: Sequence[str]
-    """Words of the command line."""
+    """Words of a command that makes the same bytes (``reproducing``)."""
     teachers: Mapping[str, int]
     """Samples of each."""
     content_sha256: str
@@ -103,16 +108,38 @@ def card_markdown(facts: Mapping[str, Any], made: Made, files: Sequence[CardFile
         + _table(("file", "rows", "bytes", "SHA-256"), ((f.name, f.rows, f.bytes, f.sha256) for f in files))
         + f"\n\nContent: SHA-256 {made.content_sha256} over id, sample, problem, instruction and response of every row "
         "in order, whatever the format.",
-        f"## Command\n\n```\n{shlex.join(made.command)}\n```",
+        f"## Command\n\n```\n{shlex.join(made.command)}\n```\n\nmanifest.json of the run has it as it was given.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def reproducing(program: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
+    """A command without what does not change a byte of the result: the same for the same data.
+
+    Words about the output folder and about where the work runs (``parts.*``) are left out, and lists whose order means
+    nothing are sorted.
+
+    Args:
+        program: what stands before the words, ``("python", "-m", "recipes.prepare_data")``.
+        words: ``KEY=VALUE`` as they were given.
+    """
+    kept = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if key == "output" or key.startswith("parts."):
+            continue
+        if key in UNORDERED and value.startswith("[") and value.endswith("]") and not set(value) & set("'\"\\"):
+            value = f"[{','.join(sorted(name.strip() for name in value[1:-1].split(',')))}]"
+        kept.append(f"{key}{equals}{value}")
+    return (*program, *kept, "output=DIR")
 
 
 def _sizes(made: Made) -> str:
     text = f"Contains every sample of {', '.join(made.contains)}." if made.contains else "The smallest blend."
     scales = {"prompts": made.prompts_scale, "responses beyond one a prompt": made.responses_scale}
     changed = [f"{scale:g} times the configured {what}" for what, scale in scales.items() if scale != 1]
-    return text + (f" Scaled to what there was: {' and '.join(changed)}." if changed else "")
+    text += f" Scaled to what there was: {' and '.join(changed)}." if changed else ""
+    return text + (f" No sample of {' and '.join(made.missing)} was there." if made.missing else "")
 
 
 def _domain_facts(members: pl.DataFrame) -> dict[str, Any]:

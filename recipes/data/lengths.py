@@ -14,8 +14,8 @@ LENGTHS = pa.schema(
         ("id", pa.string()),  # of the problem
         ("sample", pa.int32()),
         ("domain", pa.string()),  # math or code
-        ("source", pa.string()),  # of the problem
-        ("licence", pa.string()),
+        ("source", pa.string()),  # of the response where a source carries it, else of the problem
+        ("licence", pa.string()),  # of that source
         ("prompt_tokens", pa.int32()),  # chat template, problem and instruction, up to the assistant's header
         ("tokens", pa.int32()),  # of the response, end token included
         ("truncated", pa.bool_()),  # the teacher's length budget ended it; null: not known

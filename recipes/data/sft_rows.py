@@ -16,7 +16,9 @@ class SftRow:
     """Number of the response within the problem."""
     domain: str
     source: str
+    """Of the response where a source carries it, else of the problem."""
     licence: str
+    """Of that source."""
     problem: str
     instruction: str
     answer: str

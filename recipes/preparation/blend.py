@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from recipes.atomic_files import atomic_file, write_text
 from recipes.checkpoints.manifest import file_sha256
-from recipes.data.blends import BlendPlan, Scale, Wanted, blend_report, plan_blends, size_problems
-from recipes.data.data_card import CardFile, Made, card_facts, card_markdown
+from recipes.data.blends import Scale, Wanted, blend_report, plan_blends, size_problems
+from recipes.data.data_card import CardFile, Made, card_facts, card_markdown, reproducing
 from recipes.data.lengths import LENGTHS
 from recipes.data.sft_rows import COLUMNS, SftRow
 from recipes.data.tables import write_table
@@ -33,6 +33,7 @@ PLAN = LENGTHS.append(pa.field("first", pa.int8()))
 """The samples in a blend, in the order of id and sample; ``first`` is the number of the smallest blend."""
 SHARD_ROWS = 50_000
 """Rows of a Parquet file: about 2 GB of long responses."""
+PROGRAM = ("python", "-m", "recipes.prepare_data")
 PICTURE, CARD, FACTS = "lengths.png", "README.md", "card.json"
 _NUMBERS = {"sample", "prompt_tokens", "tokens"}
 _TEXTS = {"problem", "instruction", "answer", "response"}
@@ -93,7 +94,9 @@ def plan_task(
     plan = plan_blends(distinct, wanted, settings.strata, seed, *scales)
     table = distinct.join(plan.members, on=["id", "sample"]).sort("id", "sample")
     write_table(folder / "plan.parquet", table.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(PLAN))
-    report = _plan_report(plan, wanted, distinct) | {"repeated_responses": known.height - distinct.height}
+    counts = distinct.group_by("domain").agg(prompts=pl.col("id").n_unique(), samples=pl.len())
+    there = {domain: (prompts, samples) for domain, prompts, samples in counts.iter_rows()}
+    report = blend_report(plan, wanted.names, there, known.height - distinct.height)
     write_text(folder / "report.json", json.dumps(report, indent=1) + "\n")
 
 
@@ -120,7 +123,7 @@ def write_task(
 
     Args:
         names: of the blends, smallest first.
-        command: words of the command line, for the card.
+        command: words of the command line behind the program's name, for the card.
         output: folder of all blends.
         folder: of the phase; receives the counts, ``NAME.json``.
         task: number of the blend.
@@ -145,7 +148,8 @@ def write_task(
         contains=tuple(names[:task]),
         prompts_scale=report["prompts_scale"],
         responses_scale=report["responses_scale"],
-        command=tuple(command),
+        missing=report["domains_without_samples"],
+        command=reproducing(PROGRAM, command),
         teachers=teachers,
         content_sha256=content.hexdigest(),
     )
@@ -166,12 +170,6 @@ def write_task(
     write_text(folder / f"{name}.json", text)
 
 
-def _plan_report(plan: BlendPlan, wanted: Wanted, distinct: pl.DataFrame) -> dict[str, Any]:
-    counts = distinct.group_by("domain").agg(prompts=pl.col("id").n_unique(), samples=pl.len())
-    there = {domain: (prompts, samples) for domain, prompts, samples in counts.iter_rows()}
-    return blend_report(plan, wanted.names, there)
-
-
 def _scale(setting: float | str) -> Scale:
     return None if isinstance(setting, str) else float(setting)
 
@@ -186,9 +184,10 @@ def _rows(inputs: BlendInputs, members: pl.DataFrame) -> Iterator[SftRow]:
     planned = members.select(columns).iter_rows(named=True)
     waiting = next(planned, None)
     for part in range(inputs.parts):
-        for prompt, samples in prompts_with_samples(
+        for rows_of_prompt, samples in prompts_with_samples(
             inputs.rows, inputs.samples, inputs.decided, part, _ROW_COLUMNS, ("response", "teacher")
         ):
+            prompt = rows_of_prompt[0]
             if waiting is None or waiting["id"] != prompt["id"]:
                 continue
             instruction = instruction_of(prompt["domain"], json.loads(prompt["metadata"]), inputs.teacher)

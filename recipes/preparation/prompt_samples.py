@@ -20,8 +20,8 @@ def prompts_with_samples(
     part: int,
     row_columns: Sequence[str],
     sample_columns: Sequence[str],
-) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """(the prompt's first row that no step took out, its samples) in the order of ids; prompts without a sample too.
+) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+    """(the prompt's rows that no step took out, its samples) in the order of ids; prompts without a sample too.
 
     Samples of prompts that are out are passed over.
 
@@ -38,14 +38,14 @@ def prompts_with_samples(
     groups = itertools.groupby(_in_order(path, sample_columns), key=lambda sample: sample["id"])
     waiting = next(groups, None)
     for rows_of_prompt in by_problem(live_rows(rows, decided, part, ["id", *row_columns])):
-        prompt = rows_of_prompt[0]
-        while waiting is not None and waiting[0] < prompt["id"]:
+        id = rows_of_prompt[0]["id"]
+        while waiting is not None and waiting[0] < id:
             waiting = next(groups, None)
-        if waiting is not None and waiting[0] == prompt["id"]:
-            yield prompt, list(waiting[1])
+        if waiting is not None and waiting[0] == id:
+            yield rows_of_prompt, list(waiting[1])
             waiting = next(groups, None)
         else:
-            yield prompt, []
+            yield rows_of_prompt, []
 
 
 def _in_order(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:

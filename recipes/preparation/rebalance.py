@@ -17,7 +17,7 @@ from recipes.data.prompts import prompt_ids
 from recipes.data.rebalancing import Target, rebalance, target_problems
 from recipes.data.rows import canonical
 from recipes.data.tables import DECISIONS, read_table, write_table
-from recipes.data.tokenizer import load_tokenizer
+from recipes.data.tokenizer import TokenizerError, load_tokenizer
 from recipes.preparation.collect import rows_path
 from recipes.preparation.part_rows import live_rows
 from recipes.preparation.prompt_samples import prompts_with_samples
@@ -60,19 +60,24 @@ def count_part(
             row["tokens"] = tokens
         texts.clear()
 
-    for prompt, responses in prompts_with_samples(
-        rows, samples, decided, part, _ROW_COLUMNS, ("response", "truncated")
+    for rows_of_prompt, responses in prompts_with_samples(
+        rows, samples, decided, part, _ROW_COLUMNS, ("response", "truncated", "teacher")
     ):
         if not responses:
             continue
+        prompt = rows_of_prompt[0]
         instruction = instruction_of(prompt["domain"], json.loads(prompt["metadata"]), teacher)
-        shared = {name: prompt[name] for name in ("id", "domain", "source", "licence")}
+        shared = {"id": prompt["id"], "domain": prompt["domain"]}
         shared["prompt_tokens"] = len(prompt_ids(prompt["problem"], model, instruction))
+        by_source = {row["source"]: row for row in rows_of_prompt}
         first: dict[str, int] = {}
         for sample in responses:
             earlier = first.setdefault(sample["response"], sample["sample"])
             own = {"sample": sample["sample"], "truncated": sample["truncated"]}
-            found.append({**shared, **own, "repeats": None if earlier == sample["sample"] else earlier})
+            own["repeats"] = None if earlier == sample["sample"] else earlier
+            # a response that a source carries comes under that source's licence
+            origin = by_source.get(sample["teacher"], prompt)
+            found.append({**shared, **own, "source": origin["source"], "licence": origin["licence"]})
             texts.append(sample["response"])
             characters += len(sample["response"])
         if characters > BATCH_CHARACTERS:
@@ -152,6 +157,8 @@ def rebalance_task(
     report: dict[str, Any] = {"prompts_without_response": without["id"].n_unique(), "domains": {}}
     for domain, target in targets_of(settings).items():
         own = prompts.filter((pl.col("domain") == domain) & pl.col("tokens").is_not_null())
+        if own.is_empty():
+            continue
         dropped, report["domains"][domain] = rebalance(own.unique("id").select("id", "tokens"), target, seed, domain)
         details = [
             canonical({"bin": name, "rule": rule, "tokens": round(tokens, 1)})
@@ -178,4 +185,7 @@ def live_prompts(rows: Path, decided: Sequence[Path], parts: int) -> pl.DataFram
 @cache
 def _tokenizer(folder: str) -> Any:
     """A process counts several parts."""
-    return load_tokenizer(folder)
+    try:
+        return load_tokenizer(folder)
+    except TokenizerError as error:
+        raise TokenizerError(str(error).replace("model.tokenizer", "rebalance.tokenizer")) from error

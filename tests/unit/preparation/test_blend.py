@@ -25,7 +25,7 @@ from tests.unit.preparation.sorted_rows import write_rows
 from tests.unit.preparation.teacher_inputs import teacher
 
 NAMES = ["v1", "v2", "v3"]
-COMMAND = ("python", "-m", "recipes.prepare_data", "output=out")
+COMMAND = ("steps=[blend]", "output=out", "parts.count=3")
 
 
 def sizes(**more: Any) -> BlendsSettings:
@@ -116,7 +116,8 @@ def test_cards_tell_counts_hashes_and_the_command(tmp_path: Path) -> None:
         for field in (row["id"], str(row["sample"]), row["problem"], row["instruction"], row["response"]):
             content.update(len(field.encode()).to_bytes(8, "little") + field.encode())
     assert content.hexdigest() == card["content_sha256"]
-    assert card["content_sha256"] in text and "output=out" in text and "MIT" in text
+    assert card["content_sha256"] in text and "MIT" in text
+    assert "python -m recipes.prepare_data 'steps=[blend]' output=DIR\n" in text
     assert (own / "lengths.png").read_bytes().startswith(b"\x89PNG")
 
 

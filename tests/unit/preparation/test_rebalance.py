@@ -98,6 +98,20 @@ def test_equal_responses_of_a_prompt_are_marked(tmp_path: Path, tokenizer: str) 
     assert found["repeats"].to_pylist() == [None, None, 0, 0]
 
 
+def test_a_response_comes_under_the_licence_of_the_source_that_carries_it(tmp_path: Path) -> None:
+    rows = [
+        SourceRow("math", "One?", source, licence, "1", response="x") for source, licence in (("s", "A"), ("t", "B"))
+    ]
+    write_rows(tmp_path / "rows", rows)
+    carried = [sample(rows[0], k, 1, teacher=name) for k, name in enumerate(("t", "s", "DeepSeek-R1"))]
+    write_samples(tmp_path / "samples", carried)
+    folders = tmp_path / "rows", tmp_path / "samples"
+    count_part(*folders, [], tokenizer_folder(), teacher(tmp_path), tmp_path / "lengths", 0)
+    found = pq.read_table(tmp_path / "lengths" / "00000.parquet").select(["source", "licence"]).to_pylist()
+    first = min(rows, key=lambda row: row.digest)
+    assert [(row["source"], row["licence"]) for row in found] == [("t", "B"), ("s", "A"), (first.source, first.licence)]
+
+
 def test_a_tokenizer_that_asks_for_truncation_counts_everything(tokenizer: str) -> None:
     model = load_tokenizer(tokenizer)
     whole = response_counter(model)(["a b c " * 50])
