@@ -55,7 +55,8 @@ def kept_of(pipeline: Pipeline) -> Path:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.jsonl")}
+    files = [*folder.glob("*.jsonl"), *folder.glob("rl/*.jsonl")]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def test_from_rows_to_stages(tmp_path: Path) -> None:
@@ -70,14 +71,14 @@ def test_from_rows_to_stages(tmp_path: Path) -> None:
     assert counts["kept"] == 480
     assert hashes(outputs[0]) == hashes(outputs[1])
     assert {"math1.jsonl", "math2.jsonl", "heldout.jsonl"} <= set(hashes(outputs[0]))
-    hard = read_problems(outputs[0] / "math1.jsonl")
+    hard = read_problems(outputs[0] / "rl" / "math1.jsonl")
     assert all(one.metadata["teacher_responses"] == 8 for one in hard)
     assert all(0 <= one.metadata["difficulty"] <= 7 for one in hard)
     assert {one.metadata["teacher_tokens"] for one in hard} == {6}
     report = json.loads((pipeline.work / "select.choose" / "selection.json").read_text())
     assert report["with_difficulty"] == report["candidates"]["math"]
     decided = {row: kind for part in range(3) for row, (kind, _) in decisions_of_part(pipeline.decided, part).items()}
-    in_files = {one.id for path in outputs[0].glob("[mch]*.jsonl") for one in read_problems(path)}
+    in_files = {one.id for path in (outputs[0] / "rl").iterdir() for one in read_problems(path)}
     assert len(decided) + len(in_files) == len(ROWS)
     assert set(decided.values()) <= {"rejected", "sampled_out"}
 
@@ -107,7 +108,7 @@ def test_without_a_server_rows_that_carry_responses_are_enough(tmp_path: Path) -
     write_rows(pipeline.rows, rows, pipeline.parts)
     run(pipeline)
     assert (teacher_counts(kept_of(pipeline), 2)["kept"], teacher_counts(kept_of(pipeline), 2)["not_asked"]) == (1, 6)
-    assert len(read_problems(tmp_path / "math3.jsonl")) == 7
+    assert len(read_problems(tmp_path / "rl" / "math3.jsonl")) == 7
 
 
 @pytest.mark.parametrize("name", ["select.choose", "keep.choose", "select.write"])
