@@ -129,7 +129,7 @@ def _prompts(paths: Sequence[Path], rows: pl.DataFrame) -> pl.DataFrame:
 def _exact(prompts: pl.DataFrame, same_answer: SameAnswer) -> tuple[npt.NDArray[np.int64], list[Verified]]:
     """Places of the prompts that are kept or the best of equal ones, ascending, and the others."""
     numbered = prompts.lazy().select("exact").with_row_index("place")
-    groups = numbered.group_by("exact").agg("place").filter(pl.col("place").list.len() > 1).collect()
+    groups = numbered.group_by("exact").agg(pl.col("place").sort()).filter(pl.col("place").list.len() > 1).collect()
     answers, votes = prompts["answer"], prompts["votes"]
     best = np.ones(len(prompts), dtype=np.bool_)
     verified = []
@@ -229,10 +229,7 @@ def _report(rows: pl.DataFrame, prompts: pl.DataFrame, clusters: pl.DataFrame) -
         "largest_clusters": sizes.head(LARGEST).to_dicts(),
         "rows_by_kept_and_dropped_source": between,
         "conflicting_answers": len(conflicts),
-        "conflicts": [
-            {"kept": kept, "dropped": other}
-            for kept, other in conflicts.head(LARGEST).select("kept", "dropped").iter_rows()
-        ],
+        "conflicts": conflicts.head(LARGEST).to_dicts(),
     }
 
 

@@ -100,3 +100,8 @@ def test_the_form_of_the_answer_is_of_no_account_where_the_answers_agree() -> No
 
 def test_letter_names() -> None:
     assert letter_names(r"In triangle ABC, xy = 5 and \frac{ab}{cd}; the sum is 3") == {"abc", "xy", "ab", "cd"}
+
+
+def test_a_slip_in_one_of_several_equal_words() -> None:
+    text = "Two points lie on a line, and two more points lie above it."
+    assert same(text, text.replace("points", "ponts", 1))
