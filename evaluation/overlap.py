@@ -37,6 +37,7 @@ from evaluation.tasks import Task, read_task
 from evaluation.training_text import FileAccount, Place, training_texts
 from recipes.atomic_files import atomic_file, write_text
 from recipes.data.ngrams import NGRAM, SHORTEST, NgramIndex
+from recipes.reporting.tab_aligned import tab_aligned
 from recipes.settings.benchmarks import benchmark_problems, benchmarks
 from recipes.settings.compose import compose
 from recipes.settings.errors import SettingsError
@@ -194,11 +195,8 @@ def table(report: dict[str, Any]) -> str:
         counted = [found[part][what] for part in PARTS for what in ("overlapping", "half", "whole")]
         short = (len(found["looked_for_as_a_whole"]), len(found["too_short"]))
         rows.append([str(cell) for cell in (name, found["problems"], *counted, *short)])
-    tabs = [max(map(len, column)) // 8 + 1 for column in zip(*rows, strict=True)]
     lines = [f"# problems that share a {report['ngram']}-gram of words with training prompts, with responses"]
-    for row in rows:
-        cells = [cell + "\t" * (wide - len(cell) // 8) for cell, wide in zip(row, tabs, strict=True)]
-        lines.append("".join(cells).rstrip("\t"))
+    lines += tab_aligned(rows)
     lines += [
         f"# {account['file']}: {account['rows']} rows, {account['prompts']} prompts, {account['responses']} responses, "
         f"{account['without_text']} rows without text, {account['bad']} rows that cannot be read"

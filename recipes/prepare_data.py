@@ -22,7 +22,7 @@ from pathlib import Path
 from recipes.preparation.executors import TaskDied, run_here, submit
 from recipes.preparation.phases import begin_all
 from recipes.preparation.pipeline import WORK, phases_of, require_own_folder
-from recipes.preparation.report import table
+from recipes.preparation.summary import summary
 from recipes.preparation.teacher_responses import require_teacher
 from recipes.servers.openai_client import ServerError
 from recipes.settings.compose import settings_from_command_line
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except (TaskDied, ServerError) as error:  # what came until then is kept
             raise SystemExit(f"{COMMAND}: {error}") from error
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
-    print(table(report))
+    print("\n".join(summary(report)))
     print(f"{output}/report.json, {output}/problems.jsonl")
 
 

@@ -104,7 +104,12 @@ def mentions_letter(problem: str, letter: str) -> bool:
     """
     if re.search(r"\bletter\b", problem):
         return True
-    around = rf"[(\[](?:{letter}|{letter.lower()})[)\]]|(?<![A-Za-z]){letter}(?:[).:,;]|\s*$)|[${{]\s*{letter}\s*[}}$]|\\text\w*\{{\(?{letter}"
+    around = (
+        rf"[(\[](?:{letter}|{letter.lower()})[)\]]"
+        rf"|(?<![A-Za-z]){letter}(?:[).:,;]|\s*$)"
+        rf"|[${{]\s*{letter}\s*[}}$]"
+        rf"|\\text\w*\{{\(?{letter}"
+    )
     alone = rf"|(?<![A-Za-z\\]){letter}(?![A-Za-z])" if letter not in "AI" else ""
     return re.search(around + alone, problem, re.MULTILINE) is not None
 

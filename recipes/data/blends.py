@@ -298,24 +298,3 @@ def blend_report(
         "domains_without_samples": list(plan.missing),
         "repeated_responses": repeated,
     }
-
-
-def report_lines(report: Mapping[str, Any]) -> list[str]:
-    """The report as a table of text, with what the sizes were scaled by."""
-    lines = [f"{'blend':<8}{'domain':>8}{'prompts':>12}{'samples':>12}{'responses':>11}"]
-    for name, domains in report["blends"].items():
-        for domain, one in domains.items():
-            lines.append(
-                f"{name:<8}{domain:>8}{one['prompts']:>12,}{one['samples']:>12,}{one['responses_per_prompt']:>11.2f}"
-            )
-    for what, key in (("all sizes", "prompts_scale"), ("responses beyond one a prompt", "responses_scale")):
-        if report[key] != 1:
-            lines.append(f"{what} scaled by {report[key]:g} (blends.{key})")
-    for domain in report["domains_without_samples"]:
-        lines.append(f"no {domain} sample was there")
-    unused = [f"{one['samples']:,} {domain} samples" for domain, one in report["in_no_blend"].items() if one["samples"]]
-    if unused:
-        lines.append(f"in no blend: {', '.join(unused)}")
-    if report["repeated_responses"]:
-        lines.append(f"in no blend: {report['repeated_responses']:,} responses that repeat another of their prompt")
-    return lines

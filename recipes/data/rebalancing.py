@@ -12,7 +12,7 @@ random numbers, so a prompt's fate depends on the seed, its id and the counts of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,25 +124,6 @@ def rebalance(prompts: pl.DataFrame, target: Target, seed: int, domain: str) -> 
         "limited_by": [names[place] for place in limits],
     }
     return named.select("id", "tokens", "bin", "rule").sort("id"), report
-
-
-def report_lines(report: Mapping[str, Any], domain: str) -> list[str]:
-    """The report of one domain as a table of text."""
-    prompts = report["prompts"]
-    lines = [
-        f"{domain}: {prompts['after']:,} of {prompts['before']:,} prompts stay; {prompts['short']:,} are short, "
-        f"{prompts['before'] - prompts['after_short']:,} of them go at random",
-        f"  {'tokens':>14}{'before':>10}{'without short':>15}{'after':>10}{'share':>9}{'target':>9}",
-    ]
-    for row in report["bins"]:
-        target = "" if row["target"] is None else f"{row['target']:.1%}"
-        lines.append(
-            f"  {row['bin']:>14}{row['before']:>10,}{row['after_short']:>15,}{row['after']:>10,}{row['share']:>9.1%}"
-            f"{target:>9}"
-        )
-    if report["limited_by"]:
-        lines.append(f"  more prompts of {', '.join(report['limited_by'])} tokens would make the set larger")
-    return lines
 
 
 def _counts(prompts: pl.DataFrame, bins: int) -> list[int]:

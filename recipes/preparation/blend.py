@@ -26,7 +26,6 @@ from recipes.preparation.prompt_samples import prompts_with_samples
 from recipes.preparation.rebalance import live_prompts, read_lengths
 from recipes.preparation.streamed_table import StreamedTable, streamed_table
 from recipes.preparation.teacher_responses import instruction_of
-from recipes.reporting.length_histogram import length_histogram_png
 from recipes.settings.prepare_schema import BlendsSettings, TeacherSettings
 
 PLAN = LENGTHS.append(pa.field("first", pa.int8()))
@@ -159,6 +158,8 @@ def write_task(
     files = [
         CardFile(file, count, (own / file).stat().st_size, file_sha256(own / file)) for file, count in rows_of.items()
     ]
+    from recipes.reporting.length_histogram import length_histogram_png  # matplotlib, which other steps need not load
+
     lengths = {domain: members.filter(pl.col("domain") == domain)["tokens"].to_numpy() for domain in facts["domains"]}
     with atomic_file(own / PICTURE, "wb") as picture:
         picture.write(length_histogram_png(lengths, name))

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from recipes.data.lengths import tokenizer_state
 from recipes.data.rows import canonical
 from recipes.data.sources.reading import plan_reads
 from recipes.preparation.blend import BlendInputs, plan_task, wanted_of, write_task
@@ -219,5 +220,7 @@ class Pipeline:
             count = partial(count_part, self.rows, self.kept / "samples", self.decided, tokenizer, teacher)
             told = dataclasses.asdict(teacher)
             instructions = {name: value for name, value in told.items() if "instruction" in name}
-            self.lengths = self.add("lengths.count", self.parts, count, tokenizer=tokenizer, **instructions)
+            self.lengths = self.add(
+                "lengths.count", self.parts, count, tokenizer=tokenizer_state(tokenizer), **instructions
+            )
         return self.lengths

@@ -22,7 +22,6 @@ from recipes.atomic_files import write_text
 from recipes.checkpoints.manifest import file_sha256
 from recipes.checkpoints.provenance import git_state
 from recipes.preparation.decontaminate import contamination_report
-from recipes.preparation.publish import FILES
 from recipes.preparation.selection_checks import check_counts
 from recipes.preparation.teacher_keeping import teacher_counts
 from recipes.settings.prepare_checks import chosen_steps
@@ -54,21 +53,6 @@ def report_task(
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     write_text(output / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-
-
-def table(report: dict[str, Any]) -> str:
-    """What the screen shows: one source a line, in columns that tabs align."""
-    kinds = ["read", "output", *FILES]
-    rows = [["source", *kinds]]
-    rows += [[name, *(f"{found.get(kind, 0):,}" for kind in kinds)] for name, found in report["by_source"].items()]
-    if len(rows) != 2:
-        rows.append(["all", *(f"{report['counts'].get(kind, 0):,}" for kind in kinds)])
-    tabs = [max(map(len, column)) // 8 + 1 for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [cell + "\t" * (wide - len(cell) // 8) for cell, wide in zip(row, tabs, strict=True)]
-        lines.append("".join(cells).rstrip("\t"))
-    return "\n".join(lines)
 
 
 def _deduplicate(settings: PrepareSettings, work: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, ks_2samp
 
-from recipes.data.blends import BlendPlan, TooFew, Wanted, blend_report, plan_blends, report_lines, size_problems
+from recipes.data.blends import BlendPlan, TooFew, Wanted, blend_report, plan_blends, size_problems
 
 NAMES = ("v1", "v2", "v3")
 SCHEMA = {"id": pl.String, "sample": pl.Int32, "domain": pl.String, "tokens": pl.Int32}
@@ -112,10 +112,6 @@ def test_the_report_counts_what_is_in_no_blend() -> None:
     report = blend_report(plan, ("v1", "v2"), {"math": (30, 90)}, repeated=3)
     assert report["blends"]["v2"]["math"] == {"prompts": 20, "samples": 40, "responses_per_prompt": 2.0}
     assert report["in_no_blend"] == {"math": {"prompts": 10, "samples": 50}}
-    text = "\n".join(report_lines({**report, "prompts_scale": 0.5, "domains_without_samples": ["code"]}))
-    assert "v2          math          20          40       2.00" in text
-    assert "all sizes scaled by 0.5 (blends.prompts_scale)" in text and "responses_scale" not in text
-    assert "no code sample" in text and "50 math samples" in text and "3 responses that repeat" in text
 
 
 def test_what_is_wrong_with_sizes() -> None:
