@@ -3,8 +3,10 @@
 "we conduct data decontamination and filter the sample that has a 9-gram overlap with any test sample in math and coding
 benchmarks" (AceReason-Nemotron 1.1, §3.1.1). Words are those of ``recipes.data.ngrams``. A problem is looked at twice:
 as it is written, and in the canonical layout that deduplication uses, so that ``\\dfrac12`` in the one and
-``\\frac{1}{2}`` in the other hide nothing. Prompts are compared, not responses: those repeat their prompt, and a stock
-phrase of a long solution says nothing about where its problem comes from.
+``\\frac{1}{2}`` in the other hide nothing. Of a problem with fewer words than an n-gram all of them must stand in the
+text one after the other; with fewer than ``ngrams.SHORTEST`` all signs as well, in the canonical layout. Prompts are
+compared, not responses: those repeat their prompt, and a stock phrase of a long solution says nothing about where its
+problem comes from.
 """
 
 from __future__ import annotations
@@ -14,8 +16,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from recipes.data.benchmark_texts import BenchmarkText
-from recipes.data.canonical_text import canonical_text
+from recipes.data.canonical_text import canonical_sentences, canonical_text
 from recipes.data.ngrams import NgramIndex, normalised
+
+REAL_WORD = 4
+"""Letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,8 @@ class ContaminationIndex:
         entries = list(dict.fromkeys((one, text) for one in texts for text in _layouts(one.text)))
         self._owners = [one for one, _ in entries]
         self._index = NgramIndex([text for _, text in entries], ngram)
+        known = zip(self._owners, self._index.lengths, strict=True)
+        self._short = [_short_entry(owner) for owner in dict.fromkeys(owner for owner, length in known if length == 0)]
         self._grams = [
             _grams(normalised(text).split(), length)
             for (_, text), length in zip(entries, self._index.lengths, strict=True)
@@ -61,14 +68,29 @@ class ContaminationIndex:
         self._stock = frozenset(gram for gram, count in problems.items() if stock_phrase and count >= stock_phrase)
 
     def scan(self, rows: Iterable[tuple[int, str]]) -> Iterator[tuple[int, Contamination]]:
-        """The rows that overlap with a benchmark problem, in their order.
+        """The rows that overlap with a benchmark problem, each once: first those that share n-grams, in their order.
 
         Args:
             rows: number and text; numbers differ.
         """
+        short: dict[int, Contamination] = {}
+
+        def layouts() -> Iterator[tuple[int, str]]:
+            for number, whole in rows:
+                if (one := self._short_problem(whole)) is not None:
+                    short[number] = one
+                for text in _layouts(whole):
+                    yield number, text
+
+        for row, one in self._scan(layouts()):
+            short.pop(row, None)
+            yield row, one
+        yield from short.items()
+
+    def _scan(self, texts: Iterable[tuple[int, str]]) -> Iterator[tuple[int, Contamination]]:
         found: dict[BenchmarkText, Contamination] = {}
         at: int | None = None
-        for row, overlaps in self._index.scan((number, text) for number, whole in rows for text in _layouts(whole)):
+        for row, overlaps in self._index.scan(texts):
             if at is not None and row != at and found:
                 yield at, _worst(found)
                 found = {}
@@ -88,6 +110,24 @@ class ContaminationIndex:
         if not shared:
             return None
         return Contamination(owner.benchmark, owner.id, shared[0], len(shared), len(grams), 0)
+
+    def _short_problem(self, text: str) -> Contamination | None:
+        """The problem of very few words that stands in the text, sign by sign; None: none does."""
+        lowered = text.lower()
+        for owner, clue, tokens in self._short:
+            if clue in lowered:
+                for sentence in canonical_sentences(text):
+                    starts = range(len(sentence) - len(tokens) + 1) if clue.isalpha() else ()
+                    if sentence == tokens or any(sentence[at : at + len(tokens)] == tokens for at in starts):
+                        return Contamination(owner.benchmark, owner.id, " ".join(tokens), 1, 1, 0)
+        return None
+
+
+def _short_entry(owner: BenchmarkText) -> tuple[BenchmarkText, str, list[str]]:
+    """The problem, a word that a text with it has, its tokens; where it has no word, sentences are compared whole."""
+    tokens = canonical_text(owner.text).split()
+    words = [token for token in tokens if len(token) >= REAL_WORD and token.isalpha() and token in owner.text.lower()]
+    return owner, max(words, key=len, default=""), tokens
 
 
 def _worst(found: dict[BenchmarkText, Contamination]) -> Contamination:

@@ -50,6 +50,18 @@ def test_eight_words_are_no_overlap_and_nine_are() -> None:
     assert found(" ".join(words[:8]), ngram=8) is not None
 
 
+def test_a_problem_of_very_few_words_is_found_sign_by_sign() -> None:
+    texts = [BenchmarkText("b", "root", r"Simplify $\sqrt{242}$."), BenchmarkText("b", "sum", "$2+3$?")]
+    asked = {
+        1: r"Simplify \(\sqrt {242}\)", 2: r"An exercise: simplify $\sqrt{242}$, please.", 3: "Add. $2 + 3$?",
+        4: "2+3", 5: r"Simplify $\sqrt{241}$.", 6: r"Simplify $\sqrt{-242}$.", 7: "What is 2+3?", 8: "12+3",
+        9: "2+3+4", 10: "2-3",
+    }  # fmt: skip
+    found = dict(ContaminationIndex(texts, 9).scan(asked.items()))
+    assert {row: one.problem for row, one in found.items()} == {1: "root", 2: "root", 3: "sum", 4: "sum"}
+    assert found[2] == Contamination("b", "root", "simplify sqrt 242", 1, 1, 0)
+
+
 def test_a_stock_phrase_counts_for_nothing_where_that_is_asked_for() -> None:
     phrase = "where m and n are relatively prime positive integers find m plus n"
     texts = [BenchmarkText("b", str(number), f"Problem number {number} is {phrase}.") for number in range(3)]
