@@ -2,8 +2,8 @@
 
 "we conduct data decontamination and filter the sample that has a 9-gram overlap with any test sample in math and coding
 benchmarks" (AceReason-Nemotron 1.1, §3.1.1). Words are those of ``recipes.data.ngrams``. A problem is looked at twice:
-as it is written, and in the canonical layout that deduplication uses, so that ``\\dfrac12`` in the one and
-``\\frac{1}{2}`` in the other hide nothing. Of a problem with fewer words than an n-gram all of them must stand in the
+as it is written, and with one command of LaTeX for one thing, so that ``\\dfrac12`` in the one and ``\\frac{1}{2}`` in
+the other hide nothing. Of a problem with fewer words than an n-gram all of them must stand in the
 text one after the other; with fewer than ``ngrams.SHORTEST`` all signs as well, in the canonical layout. Prompts are
 compared, not responses: those repeat their prompt, and a stock phrase of a long solution says nothing about where its
 problem comes from.
@@ -11,6 +11,7 @@ problem comes from.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,21 @@ from recipes.data.benchmark_texts import BenchmarkText
 from recipes.data.canonical_text import canonical_sentences, canonical_text
 from recipes.data.ngrams import NgramIndex, normalised
 
+LAYOUT = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+        (r"\\frac\s*(\d|(?<=\s)[A-Za-z])\s*([A-Za-z\d])", r"\\frac{\1}{\2}"),
+        (r"\\sqrt\s*(\d)", r"\\sqrt{\1}"),
+        (r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|textstyle|limits)(?![A-Za-z])", " "),
+        (r"\\(?:text(?:rm|bf|it|normal)?|mbox|mathrm|operatorname)(?![A-Za-z])", " "),
+        (r"\\(?:q?quad(?![A-Za-z])|[,;:! ])", " "),
+        (r"\\(le|ge|ne)(?:q|qslant)(?![A-Za-z])", r"\\\1"),
+        (r"\\(?:l|c)dots(?![A-Za-z])", r"\\dots"),
+    )
+)
+"""Commands of LaTeX for one thing, and those that only place it. What is a word of a formula stays one: the canonical
+text of deduplication has ``a``, ``_`` and ``1`` for ``a_1``, of which nine would be too little for an overlap."""
 REAL_WORD = 4
 """Letters."""
 
@@ -143,7 +159,10 @@ def _grams(words: Sequence[str], length: int) -> list[str]:
 
 
 def _layouts(text: str) -> tuple[str, ...]:
-    """As it is written, and laid out where LaTeX leaves a choice."""
-    if "\\" in text and normalised(laid_out := canonical_text(text)) != normalised(text):
-        return text, laid_out
-    return (text,)
+    """As it is written, and in one layout where LaTeX leaves a choice."""
+    if "\\" not in text:
+        return (text,)
+    laid_out = text
+    for pattern, replacement in LAYOUT:
+        laid_out = pattern.sub(replacement, laid_out)
+    return (text, laid_out) if laid_out != text else (text,)
