@@ -20,7 +20,7 @@ def test_job_arrays_end_in_the_bytes_of_one_machine(slurm: Slurm, tmp_path: Path
     done = slurm.run(*command, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     jobs = done.stdout.partition("Submitted ")[2].partition(":")[0].split(", ")
-    assert len(jobs) == 8 - 1
+    assert len(jobs) == 8, "one for each phase"
     ended = [slurm.ended(number) for number in jobs]
     logs = [path.read_text() for path in sorted((output / "work" / "slurm").rglob("*.out"))]
     assert {job.state for job in ended} == {"COMPLETED"}, "\n".join(logs)
