@@ -8,6 +8,12 @@ Writes DIR/problems.jsonl, and duplicates.jsonl, contaminated.jsonl, rejected.js
 that are out and why; report.json has the counts, manifest.json the exact command, the inputs' hashes and the versions.
 The same rows give the same bytes, whatever their order and the number of workers. Killed, the same command goes on.
 
+Steps, in this order whatever the order of the words; reading and writing always run:
+deduplicate    one row for each problem              keep       responses graded; all, right ones or the majority's
+decontaminate  no 9-gram of words of a benchmark     rebalance  prompts by the length of their responses
+respond        responses of a teacher from a server  blend, sft DIR/blends/v1 ... v7 with data cards, DIR/sft
+                                                     select     DIR/rl/math1.jsonl ... code2.jsonl, by difficulty
+
 Exit status 0: done; 2: wrong settings or inputs. Rows that cannot be read are no error: they are in rejected.jsonl.
 """
 

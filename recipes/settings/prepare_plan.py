@@ -24,6 +24,9 @@ def prepare_lines(settings: PrepareSettings) -> Iterator[tuple[str, str]]:
     yield "runs", f"{parts.count} parts, {where}"
     left = ", ".join(f"{name}.jsonl" for name in ("problems", "duplicates", "contaminated", "rejected", "sampled_out"))
     yield "writes", f"{settings.output}/: {left}, report.json, manifest.json; work/ is there to go on from"
+    folders = {"respond": "teacher/", "blend": "blends/", "sft": "sft/", "select": "rl/"}
+    if more := [folder for step, folder in folders.items() if step in settings.steps]:
+        yield "writes", f"{settings.output}/: {', '.join(more)}"
 
 
 def _size(count: int) -> str:

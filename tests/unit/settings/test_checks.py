@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from omegaconf import OmegaConf
 from recipes.settings.bounds import CHOICES, RANGES, value_of
 from recipes.settings.checks import check, check_files, file_problems, value_problems
 from recipes.settings.compose import SettingsCommand, compose
-from recipes.settings.errors import SettingsError
+from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.fields import fields_of
 from recipes.settings.schema import ExportSettings, Settings
 from recipes.settings.typed import converted
 from tests.unit.settings.composing import PRETRAINED, by_key, changed, composed
 
+PREPARE = compose("prepare", ["data.inputs=[a.jsonl]", "data.against=[b.jsonl]", "output=out"])
 TP, PP = "model.tensor_model_parallel_size", "model.pipeline_model_parallel_size"
 DEVICES = "cluster.devices_per_node"
 
@@ -217,6 +219,16 @@ def test_all_problems_at_once() -> None:
     assert set(by_key(caught.value.problems)) == {TP, "cluster.precision", "optimizer.betas"}
 
 
+def problems_of(key: str, value: Any) -> list[SettingsProblem]:
+    """What is wrong with this value, in the settings that have the key."""
+    if key in fields_of(Settings):
+        return value_problems(changed(composed(), {key: value}), "grpo")
+    settings = copy.deepcopy(PREPARE)
+    section, _, name = key.rpartition(".")
+    setattr(getattr(settings, section) if section else settings, name, value)
+    return value_problems(settings, "prepare")
+
+
 @pytest.mark.parametrize("key", RANGES)
 def test_every_range_is_watched(key: str) -> None:
     allowed = RANGES[key]
@@ -224,7 +236,7 @@ def test_every_range_is_watched(key: str) -> None:
     outside += [allowed.low] if allowed.above_low else []
     outside += [allowed.high * 2] if allowed.high < math.inf else [math.inf]
     for value in outside:
-        (problem,) = value_problems(changed(composed(), {key: value}), "grpo")
+        (problem,) = problems_of(key, value)
         assert (problem.key, problem.fix) == (key, f"{key}={allowed.works}")
         assert f"{allowed.low:g}" in problem.expected
 
@@ -232,7 +244,7 @@ def test_every_range_is_watched(key: str) -> None:
 @pytest.mark.parametrize("key", [key for key in CHOICES if "." in key])
 def test_every_choice_is_watched_and_its_values_named(key: str) -> None:
     misspelt = CHOICES[key][-1][:-1] + "_"
-    (problem,) = value_problems(changed(composed(), {key: misspelt}), "grpo")
+    (problem,) = problems_of(key, misspelt)
     assert problem.key == key
     assert all(choice in problem.expected for choice in CHOICES[key])
     assert problem.fix.partition("=")[2] in CHOICES[key]

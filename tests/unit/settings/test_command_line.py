@@ -9,7 +9,7 @@ import yaml
 
 from recipes.settings.commands import COMMANDS
 from recipes.settings.compose import flatten, settings_from_command_line
-from recipes.settings.overrides import GROUPS, group_options
+from recipes.settings.overrides import group_options
 from recipes.settings.plan import parameters
 from recipes.settings.typed import CONF
 from tests.unit.settings.composing import PRETRAINED, composed
@@ -48,9 +48,10 @@ def test_help_teaches(command: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert f"  {key}=" in shown
     for example in COMMANDS[command].examples:
         assert f"python -m {COMMANDS[command].module} {example}\n" in shown
-    if command != "export":
-        assert all(f"\n  {group}" in shown for group in GROUPS)
-        assert all(name in shown for name in group_options(CONF)["stage"])
+    groups = COMMANDS[command].groups
+    assert all(f"\n  {group}" in shown for group in groups)
+    for group in set(groups) - {"scale"}:
+        assert all(name in shown for name in group_options(CONF, groups)[group])
 
 
 def test_help_shows_the_values_that_the_other_words_give(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,9 +10,9 @@ from recipes.settings import typed
 from recipes.settings.bounds import CHOICES, RANGES
 from recipes.settings.commands import COMMANDS
 from recipes.settings.fields import fields_of, sections_of
-from recipes.settings.schema import ExportSettings, Settings
+from recipes.settings.schema import ExportSettings, PrepareSettings, Settings
 
-ALL_FIELDS = {**fields_of(Settings), **fields_of(ExportSettings)}
+ALL_FIELDS = {**fields_of(Settings), **fields_of(ExportSettings), **fields_of(PrepareSettings)}
 
 
 def test_a_field_has_its_key_type_and_docstring() -> None:
@@ -46,7 +46,7 @@ def test_every_number_has_a_range_and_every_entry_a_key() -> None:
     numbers = {key for key, field in ALL_FIELDS.items() if {int, float} & {field.type, *get_args(field.type)}}
     numbers -= {key for key in numbers if get_origin(ALL_FIELDS[key].type) is list}
     assert set(RANGES) == numbers
-    assert {key for key in CHOICES if ALL_FIELDS[key].type is not str} == set()
+    assert {key for key in CHOICES if ALL_FIELDS[key].type not in (str, str | None)} == set()
 
 
 def test_proposed_numbers_are_inside_their_ranges() -> None:
