@@ -74,14 +74,13 @@ def publish_task(
             else:
                 _write(files[PROBLEMS if row["response"] is None else DEMONSTRATIONS], _json_row(row, teacher))
     read = sum(rows_read(read_folder, task) for task in range(reads))
-    written = sum(counts[kind] for kind in ("output", *FILES))
-    if written != read:
-        raise CountsDiffer(f"{read} rows were read, {written} are in the files of {output}: {dict(counts)}")
-    counts["read"] = read
+    account = {kind: counts[kind] for kind in ("output", *FILES)}
+    if sum(account.values()) != read:
+        raise CountsDiffer(f"{read} rows were read, {sum(account.values())} are in the files of {output}: {account}")
     if not (output / DEMONSTRATIONS).stat().st_size:
         (output / DEMONSTRATIONS).unlink()
     sources = {name: dict(sorted(found.items())) for name, found in sorted(by_source.items())}
-    content = {"counts": dict(sorted(counts.items())), "by_source": sources}
+    content = {"counts": {"read": read, **account}, "by_source": sources}
     write_text(folder / "counts.json", json.dumps(content, indent=1) + "\n")
 
 
