@@ -200,6 +200,7 @@ class _Domain:
         by_prompt = samples.group_by("id").agg(length=pl.col("tokens").mean(), responses=pl.len()).sort("length", "id")
         self.prompts = by_prompt.height
         self.sizes: list[tuple[int, int]] = []
+        strata = min(strata, self.prompts)  # none is empty
         by_prompt = by_prompt.with_columns(
             stratum=pl.int_range(pl.len()) * strata // max(self.prompts, 1),
             draw=pl.Series(draws(by_prompt["id"], seed, "blend prompts"), dtype=pl.UInt64),

@@ -7,7 +7,7 @@ import random
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, ks_2samp
 
@@ -124,7 +124,8 @@ def test_what_is_wrong_with_sizes() -> None:
     assert "cannot be a folder" in size_problems(Wanted(("a/b",), {}, {}))[0]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
+@example([(1, 1), (1, 1)], [(2, 0)], 4, random.Random(1))  # fewer prompts than strata
 @given(
     st.lists(st.tuples(st.integers(1, 5), st.integers(1, 9000)), min_size=1, max_size=40),
     st.lists(st.tuples(st.integers(0, 20), st.integers(0, 30)), min_size=1, max_size=4),

@@ -27,6 +27,7 @@ def planned(folder: Path, url: str, *more: str, ask: bool = True) -> Pipeline:
         "data=local",
         "data.inputs=[none.jsonl]",
         f"output={folder}",
+        "steps=[respond,keep,select]",
         f"teacher.url={url}",
         f"teacher.model={MODEL}",
         "teacher.keep=all",
