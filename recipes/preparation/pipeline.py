@@ -11,7 +11,7 @@ from typing import Any
 
 from recipes.data.lengths import tokenizer_state
 from recipes.data.rows import canonical
-from recipes.data.sources.reading import plan_reads
+from recipes.data.sources.reading import Read, plan_reads
 from recipes.preparation.blend import BlendInputs, plan_task, wanted_of, write_task
 from recipes.preparation.collect import read_task, sort_task
 from recipes.preparation.decontaminate import benchmark_texts, scan_part, write_texts
@@ -32,6 +32,10 @@ from recipes.settings.prepare_checks import chosen_steps, source_settings
 from recipes.settings.prepare_schema import PrepareSettings
 
 WORK = "work"
+PART_BYTES = 1 << 29
+"""Of text in a part, about."""
+EXPANSION = {"parquet": 4, "jsonl.gz": 4}
+"""How much more text there is than bytes on the disk, about."""
 
 
 def phases_of(settings: PrepareSettings, command: Sequence[str]) -> list[Phase]:
@@ -63,6 +67,21 @@ def require_own_folder(output: Path) -> None:
         raise ValueError(
             f"output={output}: the folder is not empty and not of an earlier run (no {WORK}/ in it), so it is left as "
             f"it is: give a new folder"
+        )
+
+
+def _require_small_parts(reads: Sequence[Read], parts: int) -> None:
+    """A part is sorted in memory.
+
+    Raises:
+        ValueError: parts that are too large, with the number that works. (How much the hub will send is not known.)
+    """
+    total = sum(read.bytes * EXPANSION.get(read.kind, 1) for read in reads)
+    if total > parts * PART_BYTES:
+        enough = 1 << (total // PART_BYTES).bit_length()
+        raise ValueError(
+            f"parts.count={parts}: about {total / 1e9:.0f} GB of text in parts of {total / parts / 1e9:.1f} GB, each "
+            f"of which a process sorts in memory; expected {PART_BYTES / 1e9:.1f} GB at most: parts.count={enough}"
         )
 
 
@@ -106,6 +125,7 @@ class Pipeline:
         """Read every source, then bring the rows into the order of their content."""
         data = self.settings.data
         reads = plan_reads(data.inputs, data, [source_settings(name) for name in data.sources])
+        _require_small_parts(reads, self.parts)
         self.reads = len(reads)
         told = [repr(one) for one in reads]  # with the files' sizes and times
         read = self.add("collect.read", len(reads), partial(read_task, reads, self.parts), parts=self.parts, reads=told)

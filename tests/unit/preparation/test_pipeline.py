@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from recipes.data.jsonl import read_problems, write_jsonl
+from recipes.preparation import pipeline
 from recipes.preparation.publish import FILES
 from recipes.prepare_data import main
 
@@ -145,6 +146,19 @@ def test_wrong_words_are_refused_with_the_fix(
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_parts_that_no_process_could_sort_are_refused_with_the_number_that_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path, ROWS)
+    size = sum((folder / name).stat().st_size for name in ("a.jsonl", "b.jsonl"))
+    monkeypatch.setattr(pipeline, "PART_BYTES", size // 5)
+    with pytest.raises(SystemExit) as ended:
+        main(words(folder, tmp_path / "out", "parts.count=2"))
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.rstrip().endswith("parts.count=8")
+    main(words(folder, tmp_path / "out", "parts.count=8"))
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
