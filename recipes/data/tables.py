@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recipes.atomic_files import atomic_file
+from recipes.data.rows import SourceRow, canonical
 
 # large strings: the texts of one table may hold more than 2 GB
 ROWS = pa.schema(
@@ -52,6 +54,27 @@ SAMPLES = pa.schema(
     ]
 )
 PART_BITS = 40
+
+
+def table_row(row: SourceRow, number: int = 0) -> dict[str, Any]:
+    """A row of ``ROWS``.
+
+    Args:
+        number: ``row``.
+    """
+    return {
+        "row": number,
+        "id": row.id,
+        "digest": row.digest,
+        "domain": row.domain,
+        "problem": row.problem,
+        "answer": row.answer,
+        "tests": "" if row.tests is None else canonical(row.tests),
+        "response": row.response,
+        "source": row.source,
+        "licence": row.licence,
+        "metadata": canonical(dict(row.metadata)),
+    }
 
 
 def write_table(path: str | Path, table: pa.Table) -> None:

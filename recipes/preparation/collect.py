@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recipes.atomic_files import write_text
-from recipes.data.rows import Rejected, SourceRow, canonical
+from recipes.data.rows import Rejected
 from recipes.data.sources.reading import Read, read_rows
-from recipes.data.tables import PART_BITS, ROWS, part_of, write_table
+from recipes.data.tables import PART_BITS, ROWS, part_of, table_row, write_table
 from recipes.grading.code_test_format import parse_tests
 
 REJECTS = pa.schema(
@@ -50,7 +50,7 @@ def read_task(reads: Sequence[Read], parts: int, folder: Path, task: int) -> Non
         if isinstance(found, Rejected):
             rejected.append(found)
             continue
-        row = _table_row(found)
+        row = table_row(found)
         waiting[part_of(row["id"], parts)].append(row)
         size += sum(len(value) for value in row.values() if isinstance(value, str))
         if size > BUFFER_BYTES:
@@ -97,28 +97,3 @@ def rejected_rows(read_folder: Path, reads: int) -> pa.Table:
     table = pa.concat_tables(tables) if tables else REJECTS.empty_table()
     order = [("source", "ascending"), ("reason", "ascending"), ("content", "ascending"), ("place", "ascending")]
     return table.take(pc.sort_indices(table, order))
-
-
-def source_counts(paths: Sequence[Path]) -> dict[str, int]:
-    """Rows of each source."""
-    counts: Counter[str] = Counter()
-    for path in paths:
-        for pair in pc.value_counts(pq.read_table(path, columns=["source"])["source"]).to_pylist():
-            counts[pair["values"]] += pair["counts"]
-    return dict(sorted(counts.items()))
-
-
-def _table_row(row: SourceRow) -> dict[str, Any]:
-    return {
-        "row": 0,
-        "id": row.id,
-        "digest": row.digest,
-        "domain": row.domain,
-        "problem": row.problem,
-        "answer": row.answer,
-        "tests": "" if row.tests is None else canonical(row.tests),
-        "response": row.response,
-        "source": row.source,
-        "licence": row.licence,
-        "metadata": canonical(dict(row.metadata)),
-    }

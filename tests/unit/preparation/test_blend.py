@@ -20,8 +20,8 @@ from recipes.preparation import blend
 from recipes.preparation.blend import BlendInputs, plan_task, read_plan, wanted_of, write_task
 from recipes.preparation.rebalance import count_part
 from recipes.settings.prepare_schema import BlendsSettings
+from tests.unit.data.row_tables import write_rows
 from tests.unit.preparation.sample_parts import problems, sample, tokenizer_folder, write_samples
-from tests.unit.preparation.sorted_rows import write_rows
 from tests.unit.preparation.teacher_inputs import teacher
 
 NAMES = ["v1", "v2", "v3"]

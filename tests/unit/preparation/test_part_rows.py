@@ -11,7 +11,7 @@ from recipes.data.tables import DECISIONS, write_table
 from recipes.preparation.part_rows import BATCH_ROWS, by_problem, live_rows, problem_of
 from recipes.preparation.streamed_table import GROUP_BYTES, streamed_table
 from recipes.records import Problem
-from tests.unit.preparation.sorted_rows import write_rows
+from tests.unit.data.row_tables import write_rows
 from tests.unit.preparation.teacher_inputs import math_row
 
 ROWS = [math_row(number) for number in range(2 * BATCH_ROWS + 5)]

@@ -18,8 +18,8 @@ from recipes.data.tokenizer import load_tokenizer
 from recipes.preparation.prompt_samples import prompts_with_samples
 from recipes.preparation.rebalance import count_part, rebalance_task, require_sound
 from recipes.settings.prepare_schema import RebalanceSettings
+from tests.unit.data.row_tables import write_rows
 from tests.unit.preparation.sample_parts import problems, sample, tokenizer_folder, write_samples
-from tests.unit.preparation.sorted_rows import write_rows
 from tests.unit.preparation.teacher_inputs import teacher
 
 

@@ -22,8 +22,8 @@ from recipes.preparation.teacher_keeping import ANSWERS, FACTS
 from recipes.records import Problem
 from recipes.rollouts.ledger import SolveRate
 from recipes.settings.stage_rules import parse_rules
+from tests.unit.data.row_tables import write_rows
 from tests.unit.preparation.selection_inputs import selection
-from tests.unit.preparation.sorted_rows import write_rows
 from tests.unit.preparation.teacher_inputs import math_row, teacher
 
 TESTS = {"kind": "stdin", "inputs": ["1"], "outputs": ["2"]}

@@ -20,8 +20,8 @@ from recipes.preparation.reference_checks import fenced, references_of
 from recipes.preparation.selection_checks import check_counts, check_part, reject_pasted
 from recipes.preparation.teacher_grading import options_of
 from recipes.preparation.teacher_keeping import ANSWERS
+from tests.unit.data.row_tables import write_rows
 from tests.unit.preparation.selection_inputs import selection
-from tests.unit.preparation.sorted_rows import write_rows
 from tests.unit.preparation.teacher_inputs import GRADING, math_row, teacher
 
 DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data"

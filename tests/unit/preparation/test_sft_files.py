@@ -16,8 +16,8 @@ from recipes.preparation.blend import BlendInputs, plan_task, read_plan, write_t
 from recipes.preparation.rebalance import count_part
 from recipes.preparation.sft_files import blend_number, report_lines, sft_report, sft_task, validation_prompts
 from recipes.settings.prepare_schema import BlendsSettings, SftFilesSettings
+from tests.unit.data.row_tables import write_rows
 from tests.unit.preparation.sample_parts import problems, sample, tokenizer_folder, write_samples
-from tests.unit.preparation.sorted_rows import write_rows
 from tests.unit.preparation.teacher_inputs import teacher
 
 NAMES = ("small", "large")

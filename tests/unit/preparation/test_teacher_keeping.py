@@ -16,7 +16,7 @@ from recipes.grading.sandbox import SandboxUnavailable, require_sandbox
 from recipes.preparation.teacher_grading import grade_part, grading_key
 from recipes.preparation.teacher_keeping import TABLES, keep_part, teacher_counts, write_dropped_task
 from recipes.preparation.teacher_store import Response, TeacherStore
-from tests.unit.preparation.sorted_rows import write_rows
+from tests.unit.data.row_tables import write_rows
 from tests.unit.preparation.teacher_inputs import GRADING, math_row, teacher
 
 
@@ -47,7 +47,7 @@ def drawn(folder: Path, rows: list[SourceRow], texts: dict[str, list[str]], part
                 for index, text in enumerate(texts.get(row.id, [])):
                     finish = "length" if "no end" in text else "stop"
                     file.append(asdict(Response(row.id, index, 1, text, 10 * (index + 1), finish, 0.1)))
-    return write_rows(folder / "rows", rows, parts)
+    return write_rows(folder / "rows", rows, parts)[0].parent
 
 
 def kept(folder: Path, rows: Path, keep: str, parts: int = 1, *, grade: bool = True) -> Path:
@@ -150,7 +150,7 @@ def test_problems_that_nobody_is_asked_about_pass(tmp_path: Path) -> None:
 
 def test_a_carried_response_that_never_ends_its_thinking_was_cut(tmp_path: Path) -> None:
     rows = [math_row(1, response="<think>and then"), math_row(1, response="no thinking, \\boxed{1}")]
-    out = kept(tmp_path, write_rows(tmp_path / "rows", rows), "right")
+    out = kept(tmp_path, drawn(tmp_path, rows, {}), "right")
     assert [one["reason"] for one in table(out, "dropped")] == ["truncated"]
     assert [one["truncated"] for one in table(out, "samples")] == [None]
     facts = {"responses": 2, "truncated": 1, "graded": 2, "correct": 1, "counted": 0, "tokens": 0}
@@ -196,7 +196,7 @@ def test_the_number_of_parts_does_not_show(tmp_path: Path) -> None:
 
 
 def test_tables_have_their_schemas_also_without_rows(tmp_path: Path) -> None:
-    out = kept(tmp_path, write_rows(tmp_path / "rows", []), "right")
+    out = kept(tmp_path, drawn(tmp_path, [], {}), "right")
     assert pq.read_schema(out / "samples" / "00000.parquet").equals(SAMPLES)
     assert pq.read_schema(out / "00000.parquet").equals(DECISIONS)
 

@@ -13,7 +13,7 @@ from recipes.preparation.decisions import decisions_of_part
 from recipes.preparation.pipeline import Pipeline
 from recipes.preparation.teacher_keeping import teacher_counts
 from recipes.settings.compose import compose
-from tests.unit.preparation.sorted_rows import write_rows
+from tests.unit.data.row_tables import write_rows
 from tests.unit.preparation.teacher_inputs import math_row
 from tests.unit.servers.fault_server import MODEL
 from tests.unit.servers.test_openai_client import fault_server

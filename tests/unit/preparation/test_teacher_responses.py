@@ -22,7 +22,7 @@ from recipes.preparation.teacher_responses import (
 )
 from recipes.preparation.teacher_store import OtherTeacher, TeacherStore, claim
 from recipes.servers.openai_client import ServerError
-from tests.unit.preparation.sorted_rows import write_rows
+from tests.unit.data.row_tables import write_rows
 from tests.unit.preparation.teacher_inputs import RESPONSES, SEED, math_row, teacher
 from tests.unit.servers.fault_server import text_of
 from tests.unit.servers.test_openai_client import fault_server
@@ -34,7 +34,7 @@ ROWS = [math_row(number) for number in range(PROBLEMS)]
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     carried = math_row(99, response="<think>\n9\n</think>\n\n\\boxed{9}")
-    return write_rows(tmp_path_factory.mktemp("teacher") / "rows", [*ROWS, carried, math_row(99)], 2)
+    return write_rows(tmp_path_factory.mktemp("teacher") / "rows", [*ROWS, carried, math_row(99)], 2)[0].parent
 
 
 @pytest.fixture(scope="module")
