@@ -33,7 +33,7 @@ class Phase:
     follows_from: Mapping[str, Any] = field(default_factory=dict)
     """What its content depends on beside the phases before it, as JSON."""
     outputs: tuple[Path, ...] = ()
-    """Files and folders that it writes for the user, outside its own folder."""
+    """Files and folders that it writes for the user, beside the folder of all phases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ class PhaseFolder:
         if _note(self.path).get("key") == key and (self.open_tasks() or all(path.exists() for path in outputs)):
             return
         remove_phase(self.path, keep=outputs)
-        note = {"key": key, "follows_from": dict(self.phase.follows_from), "outputs": list(map(str, outputs))}
+        names = [_inside(self.work, path) for path in outputs]
+        note = {"key": key, "follows_from": dict(self.phase.follows_from), "outputs": names}
         write_text(self.path / NOTE, json.dumps(note, indent=1) + "\n")
 
     def run(self, task: int) -> None:
@@ -101,11 +102,22 @@ def remove_phase(folder: Path, keep: Sequence[Path] = ()) -> None:
     Args:
         keep: what will be written again.
     """
-    kept = {str(path) for path in keep}
+    work = folder.parent
+    kept = {_inside(work, path) for path in keep}
     for name in _note(folder).get("outputs", []):
+        path = work.parent / name
         if name not in kept:
-            shutil.rmtree(name, ignore_errors=True) if Path(name).is_dir() else Path(name).unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _inside(work: Path, path: Path) -> str:
+    """The path below the output folder: a copy of that folder speaks of its own files, never of the original's.
+
+    Raises:
+        ValueError: it lies elsewhere.
+    """
+    return path.resolve().relative_to(work.resolve().parent).as_posix()
 
 
 def _note(folder: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from functools import partial
 from pathlib import Path
@@ -81,6 +82,14 @@ def test_what_is_written_for_the_user_is_written_again_and_goes_with_its_phase(t
     assert second.is_dir() and not first.exists()
     run(work, phase("s.two", 1))
     assert not second.exists()
+
+
+def test_a_copied_folder_removes_nothing_of_the_original(tmp_path: Path) -> None:
+    original, copied = tmp_path / "original", tmp_path / "copied"
+    run(original / "work", Phase("s.one", 1, partial(give, original / "out.jsonl"), {}, (original / "out.jsonl",)))
+    shutil.copytree(original, copied)
+    run(copied / "work", phase("s.two", 1))
+    assert (original / "out.jsonl").exists() and not (copied / "out.jsonl").exists()
 
 
 def test_a_failed_task_is_told_and_the_others_stay_done(tmp_path: Path) -> None:
