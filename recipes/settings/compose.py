@@ -6,7 +6,7 @@ import dataclasses
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn, overload
 
@@ -78,14 +78,24 @@ def settings_from_command_line(
 ) -> Settings: ...
 @overload
 def settings_from_command_line(
-    command: Literal["export"], description: str, argv: Sequence[str] | None = None, *, require_files: bool = True
+    command: Literal["export"],
+    description: str,
+    argv: Sequence[str] | None = None,
+    *,
+    require_files: bool = True,
+    dry_run_lines: Callable[[Any], Sequence[str]] = ...,
 ) -> ExportSettings: ...
 @overload
 def settings_from_command_line(
     command: Literal["prepare"], description: str, argv: Sequence[str] | None = None, *, require_files: bool = True
 ) -> PrepareSettings: ...
 def settings_from_command_line(
-    command: Any, description: str, argv: Sequence[str] | None = None, *, require_files: bool = True
+    command: Any,
+    description: str,
+    argv: Sequence[str] | None = None,
+    *,
+    require_files: bool = True,
+    dry_run_lines: Callable[[Any], Sequence[str]] = lambda _: (),
 ) -> AnySettings:
     """What every entry point calls first: the checked settings, or help, a dry run or the errors, and then the end.
 
@@ -98,6 +108,7 @@ def settings_from_command_line(
         description: what the command does, for its help.
         argv: words after the program's name; None takes those of the process.
         require_files: whether the files that the command reads must exist already.
+        dry_run_lines: what ``--dry-run`` prints below the plan, of the settings.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     overrides = [word for word in words if word not in ("--help", "-h", "--dry-run")]
@@ -119,7 +130,8 @@ def settings_from_command_line(
         raise SystemExit(2) from None
     if dry_run:
         lines = [*plan(settings, command, missing), *stages]
-        _print_and_exit(to_yaml(settings) + "\n".join(f"# {line}".rstrip() for line in lines))
+        printed = [*(f"# {line}".rstrip() for line in lines), *dry_run_lines(settings)]
+        _print_and_exit(to_yaml(settings) + "\n".join(printed))
     return settings
 
 

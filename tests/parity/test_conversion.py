@@ -16,10 +16,11 @@ from omegaconf import OmegaConf
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from recipes.backends.aligner import hf_import
-from recipes.backends.aligner.hf_export import MARKER_NAME, export_hf
+from recipes.backends.aligner.hf_export import export_hf
 from recipes.backends.aligner.hf_import import import_hf
 from recipes.backends.aligner.nemo_file import CheckpointMismatch, read_config, require_same_architecture, unpacked
 from recipes.backends.aligner.torch_dist import EXTRA_STATE_MODULES, KEY_PREFIX, WeightsReader
+from recipes.checkpoints.export_rules import MARKER_NAME
 from recipes.checkpoints.hf_config import ConversionError
 from recipes.settings.compose import compose
 from tests.parity.tiny_models import LAYERS, ZOO, save_tiny_model
