@@ -44,8 +44,8 @@ def tool_problems(deployment: DeploymentSettings) -> list[SettingsProblem]:
         return []
     problems, script = [], convert_script(deployment.examples)
     container = (
-        "the NeMo container (CONTAINER_IMAGE of launcher/site.sh), or backend=pytorch, which builds nothing and is served "
-        "by TensorRT-LLM 1.x"
+        "the NeMo container (CONTAINER_IMAGE of launcher/site.sh), or deployment.backend=pytorch, which builds nothing "
+        "and is served by TensorRT-LLM 1.x"
     )
     if not script.is_file():
         problems.append(
@@ -78,8 +78,8 @@ def deployment_problems(deployment: DeploymentSettings) -> Iterator[SettingsProb
         yield SettingsProblem(
             "deployment.max_num_tokens",
             f"{deployment.max_num_tokens:,} tokens a step",
-            f"at least deployment.max_input_len={deployment.max_input_len:,}, so that the longest prompt is accepted, and "
-            f"deployment.max_batch_size={deployment.max_batch_size:,}, a token for each running response",
+            f"at least deployment.max_input_len={deployment.max_input_len:,}, so that the longest prompt is accepted, "
+            f"and deployment.max_batch_size={deployment.max_batch_size:,}, a token for each running response",
             f"deployment.max_num_tokens={needed}",
         )
     if deployment.backend != "tensorrt":
@@ -125,8 +125,8 @@ def fitting_problems(deployment: DeploymentSettings, limits: ModelLimits) -> Ite
         ]
         yield SettingsProblem(
             "deployment.tensor_parallel_size",
-            f"{tensor}, with {groups} key/value heads, {limits.num_attention_heads} heads and {limits.ffn_hidden_size:,} "
-            "MLP channels",
+            f"{tensor}, with {groups} key/value heads, {limits.num_attention_heads} heads and "
+            f"{limits.ffn_hidden_size:,} MLP channels",
             "a number that divides all three",
             f"deployment.tensor_parallel_size={fitting[-1]}; more copies of the model use more GPUs",
         )
@@ -171,7 +171,7 @@ def _tensor_volume(deployment: DeploymentSettings, limits: ModelLimits) -> Itera
     if deployment.max_num_tokens > most:
         yield SettingsProblem(
             "deployment.max_num_tokens",
-            f"{deployment.max_num_tokens:,} tokens x {width:,} channels = {deployment.max_num_tokens * width:,} elements",
+            f"{deployment.max_num_tokens:,} x {width:,} channels = {deployment.max_num_tokens * width:,} elements",
             f"at most {LARGEST_TENSOR:,} elements in a tensor of TensorRT",
             f"deployment.max_num_tokens={min(most, 16384)}",
         )

@@ -16,11 +16,11 @@ class FinishSettings:
 
 @dataclass
 class DeploymentSettings:
-    """An engine of TensorRT-LLM, or a folder that its PyTorch backend serves; keys of the flags are the flags' names."""
+    """An engine of TensorRT-LLM, or a folder that its PyTorch backend serves; flags have their own names."""
 
     backend: str
-    """``tensorrt``: an engine, built on a GPU of the kind that will serve it. ``pytorch``: the Hugging Face folder with a
-    configuration for TensorRT-LLM 1.x; no build, no GPU."""
+    """``tensorrt``: an engine, built on a GPU of the kind that will serve it. ``pytorch``: the Hugging Face folder
+    with a configuration for TensorRT-LLM 1.x; no build, no GPU."""
     examples: str
     """Folder of TensorRT-LLM's examples, in which qwen/convert_checkpoint.py is looked for, or that script itself."""
     build_tool: str

@@ -38,8 +38,8 @@ class HfReference:
     def greedy_steps(
         self, prompt: Sequence[int], max_new_tokens: int, *, end_token: int, pad_token: int, most: int
     ) -> list[tuple[int, dict[int, float]]]:
-        """``greedy`` with what else was probable: for each token of the response the log-probs, in nats, of the ``most``
-        most probable ones, its own among them.
+        """``greedy`` with what else was probable: for each token of the response the log-probs, in nats, of the
+        ``most`` most probable ones, its own among them.
 
         Args:
             end_token: ends the response and belongs to it, whatever the folder's own configuration says.

@@ -1,9 +1,9 @@
 """The command lines that make an engine of a Hugging Face folder and serve it: pure functions of the settings.
 
-Checked against sources, not run. ``convert_checkpoint.py``: TensorRT-LLM examples/qwen/convert_checkpoint.py at aaacc9bd
-(``--dtype auto`` is there, as in 0.17; before, the default was float16, so the dtype is always given).
-``trtllm-build``: tensorrt_llm/commands/build.py at 008b2b8d and plugin/plugin.py (0.16 to 0.18: auto_parallel and
-use_paged_context_fmha stand side by side). ``trtllm-serve``: its pages of 0.18.2 and commands/serve.py at 00209af1 (1.x).
+Checked against sources of TensorRT-LLM, not run. ``convert_checkpoint.py``: examples/qwen/convert_checkpoint.py at
+aaacc9bd. ``trtllm-build``: tensorrt_llm/commands/build.py at 008b2b8d with the options of plugin/plugin.py. The exact
+files of v0.17.0 could not be read; the flags used here stand in every version between 0.13 and 1.2 that could.
+``trtllm-serve``: its page of 0.18.2 and commands/serve.py at 00209af1 (1.x).
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def _require_engine(folder: Path, deployment: DeploymentSettings, max_seq_len: i
 
 
 def _carry(source: Path, target: Path, left: tuple[str, ...]) -> None:
-    """Files of a Hugging Face folder into the output; weights, which nobody changes, as links where that is possible."""
+    """Files of a Hugging Face folder into the output; weights, which nobody changes, as links where that works."""
     target.mkdir(exist_ok=True)
     for file in sorted(source.iterdir()):
         if not file.is_file() or file.name.startswith(".") or any(map(file.match, left)):

@@ -40,7 +40,11 @@ def readme(record: Mapping[str, Any], deployment: DeploymentSettings, max_seq_le
         example: a question in the model's chat template, as the raw endpoint of Triton takes it.
     """
     source = record["source"]
-    what = "An engine of TensorRT-LLM" if deployment.backend == "tensorrt" else "A model for TensorRT-LLM's PyTorch backend"
+    what = (
+        "An engine of TensorRT-LLM"
+        if deployment.backend == "tensorrt"
+        else "A model for TensorRT-LLM's PyTorch backend"
+    )
     stage = f" (stage {source['stage']})" if source["stage"] else ""
     parts = [
         f"# {what}",
@@ -72,12 +76,12 @@ def _engine(record: Mapping[str, Any], deployment: DeploymentSettings, example: 
     minor = ".".join((version or PINNED).split(".")[:2])
     built = f"TensorRT-LLM {version}" if version else f"an unknown TensorRT-LLM (nemo:25.02.01 has {PINNED})"
     number = tuple(int(part) for part in minor.split("."))
-    serve = serve_command(
-        "/engine", deployment, major=number[0], max_seq_len=0, serving_config=None
-    )
+    serve = serve_command("/engine", deployment, major=number[0], max_seq_len=0, serving_config=None)
     gpu = f", on {record['gpu']}" if record.get("gpu") else ""
     note = (
-        "" if number >= FIRST_SERVE else f"\n\nThe documentation of {minor} has no trtllm-serve yet (0.18 has); if "
+        ""
+        if number >= FIRST_SERVE
+        else f"\n\nThe documentation of {minor} has no trtllm-serve yet (0.18 has); if "
         "`trtllm-serve --help` knows nothing, use Triton below."
     )
     return [
@@ -93,8 +97,7 @@ def _engine(record: Mapping[str, Any], deployment: DeploymentSettings, example: 
         "## Evaluation of this recipe",
         _code(
             "python -m evaluation.run engine=trtllm engine.checkpoint=THIS_FOLDER benchmark=aime24 output=scores\n"
-            "python -m evaluation.run engine=openai engine.url=http://HOST:8000/v1 engine.model=/engine benchmark=aime24 "
-            "output=scores"
+            "python -m evaluation.run engine=openai engine.url=http://HOST:8000/v1 engine.model=/engine output=scores"
         ),
     ]
 
@@ -136,15 +139,15 @@ def _pytorch(deployment: DeploymentSettings, max_seq_len: int) -> list[str]:
         "/model", deployment, major=1, max_seq_len=max_seq_len, serving_config=f"/model/{SERVING_CONFIG}"
     )
     return [
-        "No engine: TensorRT-LLM 1.x serves the Hugging Face folder itself, on any GPU that it supports. `transformers`, "
-        "vLLM and this recipe's evaluation load it too.",
+        "No engine: TensorRT-LLM 1.x serves the Hugging Face folder itself, on any GPU that it supports. "
+        "`transformers`, vLLM and this recipe's evaluation load it too.",
         "## trtllm-serve",
         "This folder as `/model`, in nvcr.io/nvidia/tensorrt-llm/release:1.0.0 or a later 1.x:",
         _code(shell_line(serve)),
         _request("/model"),
         "## Triton",
-        "nvcr.io/nvidia/tritonserver:25.10-trtllm-python-py3 or later: triton_backend/all_models/llmapi of TensorRT-LLM, "
-        f"with `model: /model` and the keys of `{SERVING_CONFIG}` in tensorrt_llm/1/model.yaml.",
+        "nvcr.io/nvidia/tritonserver:25.10-trtllm-python-py3 or later: triton_backend/all_models/llmapi of "
+        f"TensorRT-LLM, with `model: /model` and the keys of `{SERVING_CONFIG}` in tensorrt_llm/1/model.yaml.",
         "## Evaluation of this recipe",
         _code("python -m evaluation.run engine=hf engine.checkpoint=THIS_FOLDER benchmark=aime24 output=scores"),
     ]

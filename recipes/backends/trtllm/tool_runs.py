@@ -57,7 +57,9 @@ def run_tool(command: Sequence[str], log: Path, title: str) -> float:
                 preexec_fn=_die_with_parent,
             )
         except OSError as error:
-            raise ToolFailed(f"{title}: cannot start {command[0]} ({error.strerror})\n  {shell_line(command)}") from error
+            raise ToolFailed(
+                f"{title}: cannot start {command[0]} ({error.strerror})\n  {shell_line(command)}"
+            ) from error
         with _ended(process):
             _watch(process, log, title, started)
     if process.returncode != 0:

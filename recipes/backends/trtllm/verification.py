@@ -63,9 +63,7 @@ def _references(
     model = HfReference(hugging_face, "cuda" if torch.cuda.is_available() else "cpu")
     found = []
     for prompt in tqdm(prompts, desc="transformers", unit="response"):
-        steps = model.greedy_steps(
-            prompt, max_new_tokens, end_token=end_token, pad_token=pad_token, most=MOST_PROBABLE
-        )
+        steps = model.greedy_steps(prompt, max_new_tokens, end_token=end_token, pad_token=pad_token, most=MOST_PROBABLE)
         found.append([Step(token, log_probs) for token, log_probs in steps])
     del model
     gc.collect()
