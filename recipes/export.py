@@ -21,7 +21,6 @@ the tools printed is build.log in the folder; of a failed build it is OUTPUT.log
 from __future__ import annotations
 
 import gc
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -36,11 +35,11 @@ from recipes.checkpoints.hf_config import ConversionError
 from recipes.checkpoints.nemo_archive import CheckpointMismatch
 from recipes.preflighting import deployment as limits
 from recipes.preflighting.machine import size_in_words
-from recipes.settings.compose import compose, settings_from_command_line
+from recipes.settings.compose import deployment_words, settings_from_command_line
 from recipes.settings.deployment_checks import convert_script
 from recipes.settings.errors import SettingsError
 from recipes.settings.overrides import literal
-from recipes.settings.schema import DeploymentSettings, ExportSettings, Settings
+from recipes.settings.schema import ExportSettings, Settings
 from recipes.training.ports import Ranks
 from recipes.training.run_folder import RunFolder
 from recipes.training.run_lock import writing
@@ -140,16 +139,6 @@ def export_command(job: ExportSettings) -> str:
     return shlex.join(["python", "-m", "recipes.export", *words])
 
 
-def deployment_words(deployment: DeploymentSettings) -> list[str]:
-    """``deployment.max_seq_len=8192`` for each value that is not the default one."""
-    default = compose("export", ["checkpoint=a", "output=b"]).deployment
-    changed = {name: value for name, value in asdict(deployment).items() if value != getattr(default, name)}
-    return [
-        literal(f"deployment.{name}", value) if isinstance(value, str) else f"deployment.{name}={json.dumps(value)}"
-        for name, value in changed.items()
-    ]
-
-
 def _require_possible(settings: ExportSettings) -> None:
     """Raises SettingsError for what would end an export to TensorRT-LLM after minutes, and ConversionError or
     CheckpointMismatch for a checkpoint of another kind."""
@@ -161,11 +150,9 @@ def _require_possible(settings: ExportSettings) -> None:
 
 
 def _write(settings: ExportSettings) -> None:
-    from recipes.backends.aligner.hf_export import export_hf
-
     checkpoint, output = Path(settings.checkpoint), Path(settings.output)
     if settings.format == "hf":
-        export_hf(checkpoint, output)
+        _to_hugging_face(checkpoint, output)
         return
     from recipes.backends.trtllm.build_commands import Tools
     from recipes.backends.trtllm.deployment import export_deployment
@@ -173,7 +160,13 @@ def _write(settings: ExportSettings) -> None:
     _free_gpu()
     deployment = settings.deployment
     tools = Tools(sys.executable, convert_script(deployment.examples), deployment.build_tool)
-    export_deployment(checkpoint, output, deployment, tools, export_hf)
+    export_deployment(checkpoint, output, deployment, tools, _to_hugging_face)
+
+
+def _to_hugging_face(checkpoint: Path, output: Path) -> None:
+    from recipes.backends.aligner.hf_export import export_hf
+
+    export_hf(checkpoint, output)
 
 
 def _quiet() -> None:

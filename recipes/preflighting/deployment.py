@@ -14,9 +14,15 @@ from recipes.checkpoints.nemo_archive import read_config
 from recipes.preflighting.findings import Findings
 from recipes.preflighting.installation import is_installed
 from recipes.preflighting.machine import existing, size_in_words, visible_gpus
-from recipes.settings.deployment_checks import ModelLimits, deployment_problems, fitting_problems, tool_problems
+from recipes.settings.deployment_checks import (
+    ModelLimits,
+    builds_engine,
+    deployment_problems,
+    fitting_problems,
+    gpus_of_build,
+    tool_problems,
+)
 from recipes.settings.errors import SettingsProblem
-from recipes.settings.preflight_facts import needs_gpu
 from recipes.settings.schema import DeploymentSettings, ExportSettings
 
 BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
@@ -116,9 +122,9 @@ def bytes_of(path: Path) -> int:
 def _gpus(settings: ExportSettings) -> list[SettingsProblem]:
     """The build uses one GPU for each worker, the comparison one for each rank."""
     wanted = settings.deployment
-    if not needs_gpu(settings):
+    if not builds_engine(wanted):
         return []
-    needed = wanted.world_size if wanted.verify else wanted.workers
+    needed = gpus_of_build(wanted)
     found, source = visible_gpus()
     if found >= needed:
         return []

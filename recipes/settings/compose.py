@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import sys
@@ -23,9 +24,9 @@ from recipes.settings.commands import COMMANDS, Command
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.fields import fields_of
 from recipes.settings.help_page import help_page
-from recipes.settings.overrides import group_options, lengthened, sort_overrides
+from recipes.settings.overrides import group_options, lengthened, literal, sort_overrides
 from recipes.settings.plan import launch_problems, plan, stage_lines
-from recipes.settings.schema import AnySettings, ExportSettings, PrepareSettings, Settings
+from recipes.settings.schema import AnySettings, DeploymentSettings, ExportSettings, PrepareSettings, Settings
 from recipes.settings.stage_words import split_words
 from recipes.settings.typed import CONF, build, typed_values
 
@@ -144,6 +145,16 @@ def _stage_lines(overrides: Sequence[str]) -> list[str]:
 def to_yaml(settings: AnySettings) -> str:
     """The settings as YAML, in the order of the schema, resolved; ends with a newline."""
     return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(settings)))
+
+
+def deployment_words(deployment: DeploymentSettings) -> list[str]:
+    """``deployment.max_seq_len=8192`` for each value that is not the default one."""
+    default = compose("export", ["checkpoint=a", "output=b"]).deployment
+    changed = {name: value for name, value in dataclasses.asdict(deployment).items() if value != getattr(default, name)}
+    return [
+        literal(f"deployment.{name}", value) if isinstance(value, str) else f"deployment.{name}={json.dumps(value)}"
+        for name, value in changed.items()
+    ]
 
 
 def flatten(settings: AnySettings) -> dict[str, Any]:

@@ -28,6 +28,16 @@ class ModelLimits:
     max_position_embeddings: int
 
 
+def builds_engine(deployment: DeploymentSettings) -> bool:
+    """Whether an export to TensorRT-LLM wants a GPU: to build an engine, or to compare one."""
+    return deployment.backend == "tensorrt" or deployment.verify
+
+
+def gpus_of_build(deployment: DeploymentSettings) -> int:
+    """GPUs that ``builds_engine`` wants: one for each worker, or for each rank of the comparison."""
+    return deployment.world_size if deployment.verify else deployment.workers
+
+
 def convert_script(examples: str) -> Path:
     """The script that turns a Hugging Face folder of Qwen2 into a TensorRT-LLM checkpoint; the likeliest where none is
     there."""

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 
 from recipes.settings.commands import COMMANDS
+from recipes.settings.deployment_checks import builds_engine
 from recipes.settings.schema import ExportSettings, Settings
 
 
@@ -50,16 +51,11 @@ def written_folder(settings: Settings | ExportSettings, command: str) -> str:
     return settings.evaluation.output if command == "evaluate" else settings.run.directory
 
 
-def needs_gpu(settings: ExportSettings) -> bool:
-    """Whether an export builds an engine, or compares one."""
-    deployment = settings.deployment
-    return settings.format == "trtllm" and (deployment.backend == "tensorrt" or deployment.verify)
-
-
 def _machines(settings: Settings | ExportSettings, command: str) -> tuple[int, int, str]:
     """Nodes, processes on each, and ``cpu`` or ``gpu``; an export and the engines beside Megatron are one process."""
     if isinstance(settings, ExportSettings):
-        return 1, 1, "gpu" if needs_gpu(settings) else "cpu"
+        engine = settings.format == "trtllm" and builds_engine(settings.deployment)
+        return 1, 1, "gpu" if engine else "cpu"
     cluster = settings.cluster
     if command == "evaluate" and settings.engine.name != "megatron":
         return 1, 1, cluster.accelerator

@@ -23,7 +23,7 @@ import yaml
 from recipes.atomic_files import write_text
 from recipes.backends.trtllm import readme
 from recipes.backends.trtllm.agreement import disagreement
-from recipes.backends.trtllm.build_commands import Tools, Workplace, build_commands, serving_options
+from recipes.backends.trtllm.build_commands import Tools, Workplace, build_commands, serving_options, shell_line
 from recipes.backends.trtllm.folder import EngineFolderError, engine_folder
 from recipes.backends.trtllm.tool_runs import ToolFailed, run_tool
 from recipes.backends.trtllm.verification import verify
@@ -88,9 +88,10 @@ def export_deployment(
             checkpoint,
             source_of(checkpoint, hashed=True),
             backend=deployment.backend,
+            tensorrt_llm=_version(place.engine),
             gpu=_gpu(),
             deployment=asdict(deployment),
-            commands=commands,
+            commands=[shell_line(command) for command in commands],
             seconds=seconds,
             verification=report,
         )
@@ -182,6 +183,11 @@ def _verified(place: Workplace, deployment: DeploymentSettings, log: Path) -> di
     if reason := disagreement(report):
         raise NotTheSame(f"verification failed, nothing was written: {reason}\nThe whole comparison: {log}")
     return report
+
+
+def _version(folder: Path) -> str | None:
+    """Of the TensorRT-LLM that built an engine; None for a Hugging Face folder."""
+    return read_config(folder).get("version")
 
 
 def _example(folder: Path) -> str:

@@ -53,7 +53,7 @@ def readme(record: Mapping[str, Any], deployment: DeploymentSettings, max_seq_le
         _limits(deployment, max_seq_len),
     ]
     if deployment.backend == "tensorrt":
-        parts += _engine(record, deployment, example)
+        parts += _engine(record, deployment, max_seq_len, example)
     else:
         parts += _pytorch(deployment, max_seq_len)
     return "\n\n".join(parts) + "\n"
@@ -71,8 +71,8 @@ def _limits(deployment: DeploymentSettings, max_seq_len: int) -> str:
     return "\n".join(["| limit | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
-def _engine(record: Mapping[str, Any], deployment: DeploymentSettings, example: str) -> list[str]:
-    version = record["versions"].get("tensorrt-llm")
+def _engine(record: Mapping[str, Any], deployment: DeploymentSettings, max_seq_len: int, example: str) -> list[str]:
+    version = record["tensorrt_llm"]
     minor = ".".join((version or PINNED).split(".")[:2])
     built = f"TensorRT-LLM {version}" if version else f"an unknown TensorRT-LLM (nemo:25.02.01 has {PINNED})"
     number = tuple(int(part) for part in minor.split("."))
@@ -91,9 +91,9 @@ def _engine(record: Mapping[str, Any], deployment: DeploymentSettings, example: 
         f"This folder as `/engine`, in a container with TensorRT-LLM {minor}:",
         _code(shell_line(serve)) + note,
         "A request, with the chat template of this folder's tokenizer:",
-        _request("/engine"),
+        _request("/engine", _answer(max_seq_len)),
         "## Triton",
-        *_triton(deployment, minor, example),
+        *_triton(deployment, minor, _answer(max_seq_len), example),
         "## Evaluation of this recipe",
         _code(
             "python -m evaluation.run engine=trtllm engine.checkpoint=THIS_FOLDER benchmark=aime24 output=scores\n"
@@ -102,7 +102,7 @@ def _engine(record: Mapping[str, Any], deployment: DeploymentSettings, example: 
     ]
 
 
-def _triton(deployment: DeploymentSettings, minor: str, example: str) -> list[str]:
+def _triton(deployment: DeploymentSettings, minor: str, max_tokens: int, example: str) -> list[str]:
     tag = TRITON_TAGS.get(minor)
     image = f"nvcr.io/nvidia/tritonserver:{tag or 'TAG'}-trtllm-python-py3"
     choice = "" if tag else f" (TAG: the one whose support matrix names TensorRT-LLM {minor})"
@@ -125,7 +125,7 @@ def _triton(deployment: DeploymentSettings, minor: str, example: str) -> list[st
     lines += ["cd tensorrtllm_backend", "cp -r all_models/inflight_batcher_llm models"]
     lines += [f"python3 tools/fill_template.py -i models/{name}/config.pbtxt {keys}" for name, keys in fill.items()]
     lines.append(f"python3 scripts/launch_triton_server.py --world_size {deployment.world_size} --model_repo models")
-    body = {"text_input": example, "max_tokens": 512, "bad_words": "", "stop_words": ""}
+    body = {"text_input": example, "max_tokens": max_tokens, "bad_words": "", "stop_words": ""}
     return [
         f"`{image}`{choice}, with this folder as `/engine`; under Slurm `srun --mpi=pmix`.",
         _code("\n".join(lines)),
@@ -144,7 +144,7 @@ def _pytorch(deployment: DeploymentSettings, max_seq_len: int) -> list[str]:
         "## trtllm-serve",
         "This folder as `/model`, in nvcr.io/nvidia/tensorrt-llm/release:1.0.0 or a later 1.x:",
         _code(shell_line(serve)),
-        _request("/model"),
+        _request("/model", _answer(max_seq_len)),
         "## Triton",
         "nvcr.io/nvidia/tritonserver:25.10-trtllm-python-py3 or later: triton_backend/all_models/llmapi of "
         f"TensorRT-LLM, with `model: /model` and the keys of `{SERVING_CONFIG}` in tensorrt_llm/1/model.yaml.",
@@ -153,11 +153,16 @@ def _pytorch(deployment: DeploymentSettings, max_seq_len: int) -> list[str]:
     ]
 
 
-def _request(model: str) -> str:
+def _answer(max_seq_len: int) -> int:
+    """Tokens that the examples ask for."""
+    return min(4096, max_seq_len // 2)
+
+
+def _request(model: str, max_tokens: int) -> str:
     body = {
         "model": model,
         "messages": [{"role": "user", "content": "What is 17 + 4 * 3? Put the answer in \\boxed{}."}],
-        "max_tokens": 512,
+        "max_tokens": max_tokens,
         "temperature": 0.6,
         "top_p": 0.95,
     }
