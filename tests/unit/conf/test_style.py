@@ -93,7 +93,8 @@ def test_every_key_has_exactly_one_default_in_base() -> None:
     for section in sections_of(Settings):
         keys = [key for key in fields_of(Settings) if key.startswith(f"{section}.")]
         assert list(leaves(CONF / "base" / f"{section}.yaml")) == keys, "the section's keys, in the schema's order"
-    assert list(leaves(CONF / "export.yaml")) == list(fields_of(ExportSettings))
+    own = [key for key in fields_of(ExportSettings) if "." not in key]
+    assert list(leaves(CONF / "export.yaml")) == own, "the rest is that of the other commands"
     for section in sections_of(PrepareSettings):
         keys = [key for key in fields_of(PrepareSettings) if key.startswith(f"{section}.")]
         assert list(leaves(CONF / "prepare" / f"{section}.yaml")) == keys, "the section's keys, in the schema's order"
