@@ -37,11 +37,10 @@ class Command:
 _PARALLEL = ("model.tensor_model_parallel_size", "model.pipeline_model_parallel_size", "cluster.devices_per_node")
 _RUN = ("run.directory", "run.seed", "run.resume", "model.restore_from", "model.tokenizer")
 _EVALUATION = ("n", "temperature", "top_p", "max_response_length", "output", "shards", "shard")
-
 _DEPLOYMENT = (
     "backend",
     "dtype",
-    "tensor_parallel_size",
+    "tp_size",
     "max_batch_size",
     "max_input_len",
     "max_seq_len",

@@ -112,7 +112,7 @@ def deployment_problems(deployment: DeploymentSettings) -> Iterator[SettingsProb
         yield SettingsProblem(
             "deployment.workers",
             f"{deployment.workers} processes for {deployment.world_size} ranks",
-            "at most one for each rank (tensor_parallel_size x pipeline_parallel_size)",
+            "at most one for each rank (tp_size x pp_size)",
             f"deployment.workers={deployment.world_size}",
         )
 
@@ -126,7 +126,7 @@ def fitting_problems(deployment: DeploymentSettings, limits: ModelLimits) -> Ite
             "qwen2, the family that examples/qwen converts",
             "deployment.backend=pytorch",
         )
-    tensor, groups = deployment.tensor_parallel_size, limits.num_query_groups
+    tensor, groups = deployment.tp_size, limits.num_query_groups
     if groups % tensor or limits.num_attention_heads % tensor or limits.ffn_hidden_size % tensor:
         fitting = [
             size
@@ -134,19 +134,19 @@ def fitting_problems(deployment: DeploymentSettings, limits: ModelLimits) -> Ite
             if groups % size == limits.num_attention_heads % size == limits.ffn_hidden_size % size == 0
         ]
         yield SettingsProblem(
-            "deployment.tensor_parallel_size",
+            "deployment.tp_size",
             f"{tensor}, with {groups} key/value heads, {limits.num_attention_heads} heads and "
             f"{limits.ffn_hidden_size:,} MLP channels",
             "a number that divides all three",
-            f"deployment.tensor_parallel_size={fitting[-1]}; more copies of the model use more GPUs",
+            f"deployment.tp_size={fitting[-1]}; more copies of the model use more GPUs",
         )
-    if limits.num_layers % deployment.pipeline_parallel_size:
-        fitting = [size for size in range(1, deployment.pipeline_parallel_size) if limits.num_layers % size == 0]
+    if limits.num_layers % deployment.pp_size:
+        fitting = [size for size in range(1, deployment.pp_size) if limits.num_layers % size == 0]
         yield SettingsProblem(
-            "deployment.pipeline_parallel_size",
-            f"{deployment.pipeline_parallel_size}, with {limits.num_layers} layers",
+            "deployment.pp_size",
+            f"{deployment.pp_size}, with {limits.num_layers} layers",
             "a number that divides the layers",
-            f"deployment.pipeline_parallel_size={fitting[-1]}",
+            f"deployment.pp_size={fitting[-1]}",
         )
     positions = limits.max_position_embeddings
     if deployment.max_seq_len is None:
@@ -174,9 +174,9 @@ def _input_length(deployment: DeploymentSettings, longest: int, what: str) -> It
 
 def _tensor_volume(deployment: DeploymentSettings, limits: ModelLimits) -> Iterator[SettingsProblem]:
     """The widest activation of a step: the MLP's gate and up projections in one, ``max_num_tokens`` x 2 ffn / TP."""
-    if limits.ffn_hidden_size % deployment.tensor_parallel_size or deployment.backend != "tensorrt":
+    if limits.ffn_hidden_size % deployment.tp_size or deployment.backend != "tensorrt":
         return
-    width = 2 * limits.ffn_hidden_size // deployment.tensor_parallel_size
+    width = 2 * limits.ffn_hidden_size // deployment.tp_size
     most = LARGEST_TENSOR // width
     if deployment.max_num_tokens > most:
         yield SettingsProblem(

@@ -27,9 +27,9 @@ class DeploymentSettings:
     """``trtllm-build``: a program on the PATH, or its path."""
     dtype: str
     """Of weights and activations: ``bfloat16``, ``float16`` or ``float32``."""
-    tensor_parallel_size: int
+    tp_size: int
     """GPUs that one copy of the model is cut over; divides its key/value heads."""
-    pipeline_parallel_size: int
+    pp_size: int
     max_batch_size: int
     """Requests in flight."""
     max_input_len: int
@@ -66,4 +66,4 @@ class DeploymentSettings:
     @property
     def world_size(self) -> int:
         """GPUs of one copy of the model, and engine files."""
-        return self.tensor_parallel_size * self.pipeline_parallel_size
+        return self.tp_size * self.pp_size

@@ -52,7 +52,7 @@ def convert_command(tools: Tools, place: Workplace, deployment: DeploymentSettin
     command = [tools.python, str(tools.convert_script)]
     command += ["--model_dir", str(place.hugging_face), "--output_dir", str(place.checkpoint)]
     command += ["--dtype", deployment.dtype]
-    command += ["--tp_size", str(deployment.tensor_parallel_size), "--pp_size", str(deployment.pipeline_parallel_size)]
+    command += ["--tp_size", str(deployment.tp_size), "--pp_size", str(deployment.pp_size)]
     command += ["--workers", str(deployment.workers)]
     return command + (["--load_model_on_cpu"] if deployment.load_model_on_cpu else [])
 
@@ -108,8 +108,8 @@ def serve_command(
         fraction = deployment.kv_cache_free_gpu_memory_fraction
         command += ["--tokenizer", folder, "--kv_cache_free_gpu_memory_fraction", f"{fraction:g}"]
         return command + (["--backend", "tensorrt"] if major >= 1 else [])
-    command += ["--backend", "pytorch", "--tp_size", str(deployment.tensor_parallel_size)]
-    command += ["--pp_size", str(deployment.pipeline_parallel_size)]
+    command += ["--backend", "pytorch", "--tp_size", str(deployment.tp_size)]
+    command += ["--pp_size", str(deployment.pp_size)]
     command += ["--max_batch_size", str(deployment.max_batch_size), "--max_num_tokens", str(deployment.max_num_tokens)]
     return [*command, "--max_seq_len", str(max_seq_len), "--extra_llm_api_options", serving_config]
 

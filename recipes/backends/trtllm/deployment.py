@@ -143,10 +143,10 @@ def _require_engine(folder: Path, deployment: DeploymentSettings, max_seq_len: i
     ]
     if not found.is_engine:
         problems.append("config.json is no engine's")
-    elif (found.positions, found.tensor_parallel_size) != (max_seq_len, deployment.tensor_parallel_size):
+    elif (found.positions, found.tensor_parallel_size) != (max_seq_len, deployment.tp_size):
         problems.append(
             f"max_seq_len {found.positions} and tp_size {found.tensor_parallel_size}, asked for {max_seq_len} and "
-            f"{deployment.tensor_parallel_size}"
+            f"{deployment.tp_size}"
         )
     if problems:
         raise ToolFailed(f"trtllm-build ended well, but {'; '.join(problems)}\nThe whole output: {log}")

@@ -62,7 +62,7 @@ def readme(record: Mapping[str, Any], deployment: DeploymentSettings, max_seq_le
 def _limits(deployment: DeploymentSettings, max_seq_len: int) -> str:
     gpus = deployment.world_size
     rows = [
-        ("GPUs of one copy", f"{gpus} (TP {deployment.tensor_parallel_size} x PP {deployment.pipeline_parallel_size})"),
+        ("GPUs of one copy", f"{gpus} (TP {deployment.tp_size} x PP {deployment.pp_size})"),
         ("prompt", f"{deployment.max_input_len:,} tokens"),
         ("prompt and response", f"{max_seq_len:,} tokens"),
         ("requests in flight", f"{deployment.max_batch_size:,}"),

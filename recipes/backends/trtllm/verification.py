@@ -81,7 +81,7 @@ def _responses(
     engine = TensorRTLLMEngine.load(
         engine_folder(folder),
         longest=max(map(len, prompts)) + deployment.verify_tokens,
-        tensor_parallel_size=deployment.tensor_parallel_size,
+        tensor_parallel_size=deployment.tp_size,
         concurrency=min(len(prompts), deployment.max_batch_size),
         end_token=end_token,
         pad_token=pad_token,

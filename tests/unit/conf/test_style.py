@@ -85,7 +85,7 @@ def test_only_keys_of_the_schema(path: Path) -> None:
     if path.parent.name == "source":
         assert {key.partition(".")[2] for key in leaves(path)} <= set(fields_of(SourceSettings))
         return
-    known = fields_of(SCHEMAS.get(path.name) or SCHEMAS.get(path.parent.name) or Settings)
+    known = fields_of(SCHEMAS.get(name_of(path)) or SCHEMAS.get(path.parent.name) or Settings)
     assert [key for key in leaves(path) if key not in known] == []
 
 

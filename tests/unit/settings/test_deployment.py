@@ -50,9 +50,9 @@ def test_deployment_values_that_do_not_go_together(words: list[str], key: str, f
 @pytest.mark.parametrize(
     ("words", "key", "fix"),
     [
-        (["tensor_parallel_size=8"], "tensor_parallel_size", "4"),  # 4 key/value heads
-        (["tensor_parallel_size=3"], "tensor_parallel_size", "2"),
-        (["pipeline_parallel_size=8"], "pipeline_parallel_size", "7"),
+        (["tp_size=8"], "tp_size", "4"),  # 4 key/value heads
+        (["tp_size=3"], "tp_size", "2"),
+        (["pp_size=8"], "pp_size", "7"),
         (["max_seq_len=131073"], "max_seq_len", "131072"),
         (["max_num_tokens=56680"], "max_num_tokens", "16384"),  # x 37,888 channels = 2,147,491,840 > 2^31 - 1
     ],
@@ -66,7 +66,7 @@ def test_deployment_values_that_the_model_does_not_allow(words: list[str], key: 
 
 
 def test_deployment_values_at_the_models_limits() -> None:
-    for words in (["tensor_parallel_size=4", "workers=4"], ["max_seq_len=131072"], ["max_num_tokens=56679"]):
+    for words in (["tp_size=4", "workers=4"], ["max_seq_len=131072"], ["max_num_tokens=56679"]):
         assert list(fitting_problems(exported(*words).deployment, QWEN)) == []
     llama = replace(QWEN, architecture="llama", max_position_embeddings=2048)
     found = [problem.key for problem in fitting_problems(exported().deployment, llama)]
@@ -75,9 +75,9 @@ def test_deployment_values_at_the_models_limits() -> None:
 
 
 def test_a_stage_that_will_build_an_engine_is_checked_for_it_first() -> None:
-    words = ("cluster=h100", "model.restore_from=a.nemo", "deployment.tensor_parallel_size=8")
+    words = ("cluster=h100", "model.restore_from=a.nemo", "deployment.tp_size=8")
     (problem,) = value_problems(composed("grpo", *words), "grpo")
-    assert problem.key == "deployment.tensor_parallel_size"
+    assert problem.key == "deployment.tp_size"
     assert problem.fix.endswith(", or export.on_finish=[hf]")
     assert value_problems(composed("grpo", *words, "export.on_finish=[hf]"), "grpo") == []
 
