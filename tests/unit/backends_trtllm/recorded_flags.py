@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +123,19 @@ def parse(
     Raises:
         SystemExit: 2, as argparse and click end, for an unknown flag, a wrong value or a missing one.
     """
+    return vars(_parser(tuple(table.items()), program, positional).parse_args(words))
+
+
+@cache
+def _parser(table: Sequence[tuple[str, Flag]], program: str, positional: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(program, allow_abbrev=False)
     if positional:
         parser.add_argument(positional)
-    for name, flag in table.items():
+    for name, flag in table:
         if flag.switch:
             parser.add_argument(name, action="store_true")
         else:
             parser.add_argument(
                 name, type=flag.type, choices=flag.choices, default=flag.default, required=flag.required
             )
-    return vars(parser.parse_args(words))
+    return parser

@@ -83,10 +83,10 @@ GRID = list(
 
 
 def test_every_command_of_a_grid_is_one_that_the_tools_accept() -> None:
-    tools, where = Tools("python", Path("c.py"), "trtllm-build"), Workplace.of(Path("out/engine"))
+    tools, where, default = Tools("python", Path("c.py"), "build"), Workplace.of(Path("out/engine")), settings()
     for dtype, (tp, pp), gemm, (cache, packed, shared), longest, on_cpu in GRID:
         given = replace(
-            settings(),
+            default,
             dtype=dtype,
             tp_size=tp,
             pp_size=pp,
