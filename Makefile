@@ -10,6 +10,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 OVERRIDES ?=
 ARGS ?=
+WORKERS ?= logical
 LOCKS := requirements.lock requirements-torch.lock
 # The stamp names what is installed: another lock, or another interpreter asked for, is another stamp.
 STAMP := $(VENV)/.installed-$(shell (echo "$(PYTHON)"; cat $(LOCKS)) | sha256sum | cut -c 1-12)
@@ -23,7 +24,7 @@ QUIET_CPU := $(OFFLINE) OMP_NUM_THREADS=1
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	echo '  Variables: PYTHON=python3.12 (interpreter of .venv), OVERRIDES="key=value ..." (demo, real-model, bench), ARGS="..." (test)'
+	echo '  Variables: PYTHON=python3.12 (interpreter of .venv), OVERRIDES="key=value ..." (demo, real-model, bench), ARGS="..." (test), WORKERS=0 (test in one process)'
 
 setup: $(STAMP)  ## Make .venv from the lock (every other target does it too)
 
@@ -31,7 +32,7 @@ demo: $(STAMP)  ## SFT, then GRPO stages, then avg@n, on a tiny model: everythin
 	@$(OFFLINE) $(RUN) -m recipes.run_curriculum curriculum=demo run.directory=runs/demo $(OVERRIDES)
 
 test: $(STAMP)  ## Run the tests (ARGS="tests/unit -k loss" narrows)
-	@$(QUIET_CPU) $(RUN) -m pytest -q --durations=25 $(ARGS)
+	@$(QUIET_CPU) $(RUN) -m pytest -q --durations=25 -n $(WORKERS) --maxprocesses=4 --dist=loadgroup --no-loadscope-reorder $(ARGS)
 
 real-model: $(STAMP)  ## The same code on SmolLM2-135M: import, sample, train, export, compare with transformers
 	@$(OFFLINE) $(RUN) -m recipes.real_model $(OVERRIDES)

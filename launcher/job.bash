@@ -246,12 +246,13 @@ _finish() {
     say "saved; no batch job, so no requeue: start the same command again"
   elif ((restarts >= limit)); then
     say "saved, but not requeued: restarted $restarts times already (MAX_RESTARTS=$limit); sbatch the same command again"
-  elif scontrol requeue "$SLURM_JOB_ID"; then
-    say "saved and requeued: restart $((restarts + 1)) of at most $limit"
-    _end_log
-    exit 0
   else
-    say "saved, but Slurm refused to requeue the job; sbatch the same command again"
+    say "saved, requeueing: restart $((restarts + 1)) of at most $limit" # before it: a requeue ends this script
+    if scontrol requeue "$SLURM_JOB_ID"; then
+      _end_log
+      exit 0
+    fi
+    say "Slurm refused to requeue the job; sbatch the same command again"
   fi
   _end_log
   exit "$EX_TEMPFAIL"

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,6 +27,29 @@ os.environ.update(
         "MPLBACKEND": "Agg",
     }
 )
+
+
+_FIRST = ("slurm", "functional", "parity", "distributed")
+"""Rooms of long tests: begun first, so that no worker is left alone with one at the end."""
+
+hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.load_profile("any machine")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For pytest-xdist's workers: the tests of a file share its fixtures, those under Slurm share one Slurm."""
+    if not config.getoption("tx", None) and not hasattr(config, "workerinput"):
+        return  # one process
+
+    def place(item: pytest.Item) -> int:
+        room = item.path.relative_to(ROOT / "tests").parts[0]
+        return _FIRST.index(room) if room in _FIRST else len(_FIRST)
+
+    items.sort(key=place)
+    for item in items:
+        file = item.path.relative_to(ROOT / "tests")
+        item.add_marker(pytest.mark.xdist_group("slurm" if file.parts[0] == "slurm" else str(file)))
 
 
 class Finished(NamedTuple):
