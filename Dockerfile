@@ -12,7 +12,6 @@ ARG NEMO_IMAGE=nvcr.io/nvidia/nemo:25.02.01
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS cpu
-SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # Debian removes superseded versions from its archive: a pinned one would end the build at its next security update.
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -39,7 +38,6 @@ LABEL org.opencontainers.image.title="acereason-nemotron-recipe, CPU" \
 CMD ["bash"]
 
 FROM ${NEMO_IMAGE} AS h100
-SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /opt/recipe
 COPY pyproject.toml requirements.lock ./
 COPY recipes/__init__.py recipes/

@@ -73,6 +73,8 @@ def _unchanged(words: argparse.Namespace) -> list[Difference]:
     lock, added = additions.read_lock(LOCK), additions.read_lock(words.added)
     print(additions.comparison(additions.direct_dependencies(PYPROJECT), lock, before, after), flush=True)
     checked = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+    if checked.returncode not in (0, 1):  # 1: complaints, of which a base image has some
+        raise ValueError(f"pip check: found exit status {checked.returncode}, expected 0 or 1:\n{checked.stderr}")
     return [
         *additions.changes(before, after, added),
         *additions.exact_differences(lock, after),
@@ -90,7 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     snapshot = steps.add_parser("snapshot")
     snapshot.add_argument("file", type=Path)
     missing = steps.add_parser("additions")
-    missing.add_argument("--leave-out", default="", metavar="NAME ...", help=f"the build argument {additions.LEAVE_OUT}")
+    missing.add_argument(
+        "--leave-out", default="", metavar="NAME ...", help=f"the build argument {additions.LEAVE_OUT}"
+    )
     unchanged = steps.add_parser("unchanged")
     unchanged.add_argument("file", type=Path)
     unchanged.add_argument("added", type=Path)

@@ -28,7 +28,10 @@ EXACT = ("math-verify", "latex2sympy2-extended", "antlr4-python3-runtime", "mpma
 LEAVE_OUT = "LEAVE_OUT"
 """The build argument with more names to leave out."""
 _PIN = re.compile(r"^(?P<name>[a-z0-9.-]+)==(?P<version>[^ ;\\\n]+)")
-_VERSION = re.compile(r"\d+(\.\d+)*[a-z0-9.]*(\+[a-z0-9.]+)?", re.IGNORECASE)
+_VERSION = re.compile(
+    r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+([.][a-z0-9]+)*)?", re.IGNORECASE
+)
+"""What PEP 440 writes; Debian's own packages have others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,9 @@ def direct_dependencies(pyproject: Path) -> list[str]:
 
 def excluded(pyproject: Path) -> set[str]:
     """Requirements of locked packages that the lock leaves out on purpose."""
-    return {canonical(name) for name in tomllib.loads(pyproject.read_text("utf-8"))["tool"]["uv"]["exclude-dependencies"]}
+    return {
+        canonical(name) for name in tomllib.loads(pyproject.read_text("utf-8"))["tool"]["uv"]["exclude-dependencies"]
+    }
 
 
 def additions(
@@ -163,12 +168,16 @@ def unmet(complaints: str, added: Iterable[str], without: Iterable[str]) -> list
         missing = re.search(r"requires ([\w.-]+)[^,]*, which is not installed", rest)
         if canonical(name) not in names or (missing is not None and canonical(missing[1]) in without):
             continue
-        fix = f'--build-arg {LEAVE_OUT}="{canonical(name)}", and do without what needs it; or another version in the lock'
+        fix = (
+            f'--build-arg {LEAVE_OUT}="{canonical(name)}", and do without what needs it; or another version in the lock'
+        )
         found.append(Difference(canonical(name), line, "requirements that the image meets", fix))
     return found
 
 
-def comparison(direct: Iterable[str], lock: Iterable[LockEntry], before: Mapping[str, str], after: Mapping[str, str]) -> str:
+def comparison(
+    direct: Iterable[str], lock: Iterable[LockEntry], before: Mapping[str, str], after: Mapping[str, str]
+) -> str:
     """A table of the recipe's direct dependencies: locked, here, and where from."""
     locked: dict[str, list[str]] = {}
     for entry in lock:

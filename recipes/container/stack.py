@@ -1,4 +1,4 @@
-"""The seven packages that the NeMo container provides: expected versions of nvcr.io/nvidia/nemo:25.02.01, and those found.
+"""The seven packages that nvcr.io/nvidia/nemo:25.02.01 provides: the versions expected of it, and those found.
 
 No GPU and no driver is there while an image is built, so nothing is imported: versions come from the files that an
 import would read, else from the metadata of what is installed.
@@ -44,7 +44,9 @@ class Component:
 
 
 STACK = (
-    Component("nemo", "nemo-toolkit", "nemo", "2.2.1", "seen", "NeMo v2.2.1, the release of 25.02.01", "package_info.py"),
+    Component(
+        "nemo", "nemo-toolkit", "nemo", "2.2.1", "seen", "NeMo v2.2.1, the release of 25.02.01", "package_info.py"
+    ),
     Component(
         "nemo_aligner",
         "nemo-aligner",
@@ -89,7 +91,9 @@ STACK = (
         "setup.py of the manifest's commit 810ffae; the version never changes, so its extensions are looked for too",
         modules=("amp_C", "fused_layer_norm_cuda", "fused_weight_gradient_mlp_cuda"),
     ),
-    Component("torch", "torch", "torch", "2.6.0a0", "seen", "pytorch:25.01-py3, the manifest's base image", "version.py"),
+    Component(
+        "torch", "torch", "torch", "2.6.0a0", "seen", "pytorch:25.01-py3, the manifest's base image", "version.py"
+    ),
 )
 
 
