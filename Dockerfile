@@ -5,7 +5,7 @@
 # Build arguments:
 #   NEMO_IMAGE, PYTHON_IMAGE  the bases: another registry, or a digest so that the tag cannot move
 #                             (NEMO_IMAGE=nvcr.io/nvidia/nemo@sha256:...; docker buildx imagetools inspect TAG shows it)
-#   ACCEPT_VERSIONS           versions of the stack that may differ: "tensorrt_llm=0.17.1"; a failed build says which
+#   ACCEPT_VERSIONS           versions of the stack that may differ: "tensorrt_llm=0.18.0"; a failed build says which
 #   LEAVE_OUT                 packages of the lock to do without: "mlflow-skinny"
 #   GIT_SHA                   commit of the sources, "-dirty" behind it where they were changed; goes into every manifest
 ARG NEMO_IMAGE=nvcr.io/nvidia/nemo:25.02.01

@@ -106,8 +106,10 @@ _run_in_allocation() {
   fi
   say "job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, start $((${SLURM_RESTART_COUNT:-0} + 1)): $command $*"
   _srun_flags
-  # One task looks at the allocation of all; a step's own variables would tell it of one task a node.
-  LAUNCH=(srun --nodes=1 --ntasks=1 --ntasks-per-node=1 "${FLAGS[@]}" env "SLURM_NTASKS_PER_NODE=$tasks_per_node")
+  # One task looks at the allocation of all; a step's own variables, and those of enroot's PyTorch hook, would tell it of one
+  # task a node.
+  LAUNCH=(srun --nodes=1 --ntasks=1 --ntasks-per-node=1 "${FLAGS[@]}"
+    env -u RANK -u LOCAL_RANK -u WORLD_SIZE "SLURM_NTASKS_PER_NODE=$tasks_per_node")
   _preflight "$command" "$@"
   if ((NODES > SLURM_JOB_NUM_NODES || DEVICES_PER_NODE > tasks_per_node)); then
     die "$EX_USAGE" "cluster.nodes=$NODES x cluster.devices_per_node=$DEVICES_PER_NODE, but the allocation has" \

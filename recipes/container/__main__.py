@@ -65,6 +65,7 @@ def _additions(words: argparse.Namespace) -> list[Difference]:
     )
     print(*(entry.text for entry in entries), sep="", end="")
     print("added to the image:", *sorted({entry.name for entry in entries}), file=sys.stderr)
+    print(*(f"left out: {name} ({why})" for name, why in additions.LEFT_OUT.items()), sep="\n", file=sys.stderr)
     return []
 
 

@@ -87,6 +87,13 @@ def test_how_a_site_sets_mpi_and_the_container(job: StandIns, site: str, expecte
         assert not [word for word in call if f"{word} ".startswith(unwanted)]
 
 
+def test_preflight_does_not_take_its_step_for_the_job(job: StandIns) -> None:
+    """enroot's hook 50-slurm-pytorch.sh sets the ranks' variables in every step, preflight's single task included."""
+    hook = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+    assert job.run("stage_math1.sh", **hook).status == 0
+    assert (job.folder / "python.ranks").read_text().splitlines() == ["- - -", "0 0 1"]  # preflight, then the step
+
+
 def test_the_site_file_is_read_and_a_missing_one_is_named(job: StandIns) -> None:
     site = job.folder / "my site.sh"
     site.write_text("SRUN_FLAGS=(--mpi=pmix '--comment=a b')\n")
