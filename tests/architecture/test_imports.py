@@ -20,6 +20,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "grading": ("recipes.records",),
     "data": ("recipes.records",),
     "servers": (),
+    "container": (),
     "checkpoints": ("recipes.records",),
     "rollouts": ("recipes.records", "recipes.grading"),
     "training": (
@@ -80,7 +81,13 @@ EVERYWHERE = ("recipes.atomic_files",)
 
 # What rooms do without when they are imported: a laptop without the frameworks can still compose, grade and report.
 WITHOUT: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("records", "grading", "rollouts", "data.jsonl"): (*FRAMEWORKS, "torch", "lightning", "transformers", "hydra"),
+    ("records", "grading", "rollouts", "container", "data.jsonl"): (
+        *FRAMEWORKS,
+        "torch",
+        "lightning",
+        "transformers",
+        "hydra",
+    ),
     ("settings", "curriculum", "preflighting", "preparation", "reporting"): (
         *FRAMEWORKS,
         "torch",
