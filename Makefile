@@ -32,7 +32,7 @@ demo: $(STAMP)  ## SFT, then GRPO stages, then avg@n, on a tiny model: everythin
 	@$(OFFLINE) $(RUN) -m recipes.run_curriculum curriculum=demo run.directory=runs/demo $(OVERRIDES)
 
 test: $(STAMP)  ## Run the tests (ARGS="tests/unit -k loss" narrows)
-	@$(QUIET_CPU) $(RUN) -m pytest -q --durations=25 -n $(WORKERS) --maxprocesses=4 --dist=loadgroup --no-loadscope-reorder $(ARGS)
+	@$(QUIET_CPU) $(RUN) -m pytest -q --durations=25 -n $(WORKERS) --maxprocesses=4 --no-loadscope-reorder $(ARGS)
 
 real-model: $(STAMP)  ## The same code on SmolLM2-135M: import, sample, train, export, compare with transformers
 	@$(OFFLINE) $(RUN) -m recipes.real_model $(OVERRIDES)
