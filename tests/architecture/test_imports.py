@@ -40,6 +40,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "recipes.training.ports",
     ),
     "curriculum": ("recipes.records", "recipes.settings", "recipes.data", "recipes.checkpoints"),
+    "gpu_checking": ("recipes.settings.schema",),
     "preflighting": (
         "recipes.records",
         "recipes.settings",
@@ -81,7 +82,7 @@ EVERYWHERE = ("recipes.atomic_files",)
 # What rooms do without when they are imported: a laptop without the frameworks can still compose, grade and report.
 WITHOUT: dict[tuple[str, ...], tuple[str, ...]] = {
     ("records", "grading", "rollouts", "data.jsonl"): (*FRAMEWORKS, "torch", "lightning", "transformers", "hydra"),
-    ("settings", "curriculum", "preflighting", "preparation", "reporting"): (
+    ("settings", "curriculum", "preflighting", "gpu_checking", "preparation", "reporting"): (
         *FRAMEWORKS,
         "torch",
         "lightning",

@@ -23,7 +23,7 @@ TENSOR_TYPES = ("FloatTensor", "LongTensor", "ByteTensor")
 def _gpu_packages() -> None:
     for name in GPU_ONLY:
         if name not in sys.modules and importlib.util.find_spec(name) is not None:
-            sys.modules[name] = None  # type: ignore[assignment]  # importing it raises ModuleNotFoundError
+            sys.modules[name] = None  # importing it raises ModuleNotFoundError
 
 
 def _current_device() -> None:

@@ -201,7 +201,7 @@ def test_stand_ins_ask_for_versions_only_where_one_is_needed(monkeypatch: pytest
     monkeypatch.setattr(install, "_installed", None)
     patch = Patch("apex", "l", (), "why", "none", "never", lambda: None, condition=NO_APEX)
     monkeypatch.setattr(install, "registry", lambda: (patch,))
-    with pytest.raises(CpuRoomRefused, match="megatron-core: found 9.9"):
+    with pytest.raises(CpuRoomRefused, match=r"megatron-core: found 9\.9"):
         install_stand_ins(dataclasses.replace(CONTAINER, packages=frozenset()))
 
 
