@@ -41,7 +41,7 @@ from recipes.data.work_folder import start_afresh
 from recipes.gpu_checking.agreement import compare, unsound
 from recipes.gpu_checking.flops import peak_flops, utilisation
 from recipes.gpu_checking.gpus import Gpu, visible_gpus
-from recipes.gpu_checking.inventory import find_packages, missing_packages, package_rows, profile_words
+from recipes.gpu_checking.inventory import find_packages, import_chain, missing_packages, package_rows, profile_words
 from recipes.gpu_checking.measurements import Half, Speed
 from recipes.reporting.tab_aligned import tab_aligned
 from recipes.settings.schema import Settings
@@ -94,7 +94,8 @@ def main(arguments: Sequence[str] | None = None, find_gpus: Callable[[], list[Gp
         print(__doc__)
         sys.exit(0)
     words = [word for word in given if word != "--require-gpu"]
-    found, gpus, missing = find_packages(), find_gpus(), missing_packages()
+    chain = import_chain(container="NVIDIA_PYTORCH_VERSION" in os.environ)
+    found, gpus, missing = find_packages(), find_gpus(), missing_packages(chain)
     print(*tab_aligned(package_rows(found)), "", sep="\n")
     if gpus:
         print(*tab_aligned([Gpu.HEAD, *(gpu.row for gpu in gpus)]), "", sep="\n")

@@ -93,19 +93,23 @@ class Needed:
     """Of its files, compressed as in a wheel; CPython 3.11, x86-64."""
 
 
-def import_chain() -> list[Needed]:
+def import_chain(*, container: bool = False) -> list[Needed]:
     """Every package that is imported on the way to an SFT and a GRPO step, but torch and what torch itself needs.
 
     Read off ``sys.modules`` after the imports (``tests/unit/gpu_check`` does it again); the file beside this module.
+
+    Args:
+        container: NVIDIA's container has versions of its own, which may import others: the frameworks alone.
     """
     lines = Path(__file__).with_name("import_chain.tsv").read_text(encoding="utf-8").splitlines()[1:]
     rows = [line.split("\t") for line in lines]
-    return [Needed(distribution, module, float(megabytes)) for distribution, module, megabytes in rows]
+    chain = [Needed(distribution, module, float(megabytes)) for distribution, module, megabytes in rows]
+    frameworks = {package.module for package in PACKAGES if package.instead is None}
+    return [needed for needed in chain if needed.module in frameworks] if container else chain
 
 
-def missing_packages(find: Finder = installed_version, chain: Sequence[Needed] | None = None) -> str | None:
+def missing_packages(chain: Sequence[Needed], find: Finder = installed_version) -> str | None:
     """All that must be carried to a machine without network, with sizes; None where nothing is missing."""
-    chain = import_chain() if chain is None else chain
     problems = []
     if find("torch", "torch") is None:
         problems.append("torch is not installed: a build for this machine's CUDA comes first")

@@ -87,9 +87,8 @@ def _without_bias(folder: Path) -> None:
 def _imported() -> set[str]:
     """Distributions of every imported top-level module."""
     of_module = metadata.packages_distributions()
-    return {
-        name.lower().replace("_", "-") for module in sys.modules for name in of_module.get(module.split(".")[0], [])
-    }
+    found = {name for module in sys.modules for name in of_module.get(module.split(".")[0], [])}
+    return {name.lower().replace("_", "-") for name in found}
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from recipes.gpu_check import add_checks, device_words, main, peak_in_words, req
 from recipes.gpu_checking.gpus import Gpu
 from recipes.gpu_checking.inventory import find_packages
 from recipes.reporting.checklist import Checklist
-from recipes.settings.compose import compose
 from tests.unit.gpu_check.recorded import REFERENCE, SPEEDS, half
+from tests.unit.settings.composing import changed, composed
 
 ROOT = Path(__file__).parents[3]
 H100 = Gpu("NVIDIA H100 80GB HBM3", 85.0, "9.0", "550.54", "12.8", "2.6.0")
@@ -55,19 +55,20 @@ def test_a_misspelt_key_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("key", "value", "message"),
     [
-        ("model.vocab_size=1024", "the demo's tokenizer"),
-        ("model.architecture=llama", "the demo's tokenizer"),
-        ("cluster.devices_per_node=2", "one process"),
-        ("model.tensor_model_parallel_size=2", "one process"),
-        ("cluster.precision=32", "bf16 on a GPU"),
+        ("model.vocab_size", 1024, "the demo's tokenizer"),
+        ("model.architecture", "llama", "the demo's tokenizer"),
+        ("cluster.devices_per_node", 2, "one process"),
+        ("model.tensor_model_parallel_size", 2, "one process"),
+        ("cluster.precision", "32", "bf16 on a GPU"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(word: str, message: str) -> None:
+def test_what_cannot_be_compared_is_refused(key: str, value: Any, message: str) -> None:
+    settings = composed("grpo", *device_words(find_packages(), []))
+    require_known_model(changed(settings, {"model.num_layers": 28}))
     with pytest.raises(ValueError, match=message):
-        require_known_model(compose("grpo", device_words(find_packages(), [word])))
-    require_known_model(compose("grpo", device_words(find_packages(), ["model.num_layers=28"])))
+        require_known_model(changed(settings, {key: value}))
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,22 +83,22 @@ def test_this_python_has_the_stack() -> None:
     assert installed_version("protobuf", "google.protobuf") is not None
     assert installed_version("nothing", "no_such_module") is None
     assert installed_version("nothing", "no_such_module.part") is None
-    assert missing_packages() is None
+    assert missing_packages(import_chain()) is None
 
 
 def test_everything_that_is_missing_is_named_at_once_with_its_size() -> None:
     chain = [Needed("nemo-toolkit", "nemo", 5.42), Needed("lightning", "lightning", 0.81), Needed("numpy", "numpy", 18)]
-    message = missing_packages(lambda _, module: None if module in ("torch", "nemo", "lightning") else "1.0", chain)
+    message = missing_packages(chain, lambda _, module: None if module in ("torch", "nemo", "lightning") else "1.0")
     assert message is not None
     assert "torch is not installed" in message
     assert "2 packages are not installed (MB of each wheel): nemo-toolkit 5.5, lightning 0.9. 6 MB in all." in message
     assert "requirements.lock" in message
     assert "numpy" not in message
-    assert missing_packages(lambda *_: "4.48.3", chain) is None
+    assert missing_packages(chain, lambda *_: "4.48.3") is None
 
 
 def test_a_transformers_that_is_too_new_is_named() -> None:
-    message = missing_packages(lambda *_: "5.1.0", [])
+    message = missing_packages([], lambda *_: "5.1.0")
     assert message == "transformers: found 5.1.0, expected 4.48: 5.x is too new for NeMo 2.2.1"
 
 
@@ -107,6 +107,7 @@ def test_the_chain_is_sorted_by_size_and_has_the_frameworks() -> None:
     assert {"nemo", "nemo_aligner", "megatron", "lightning", "transformers"} <= {needed.module for needed in chain}
     sizes = [needed.megabytes for needed in chain]
     assert sizes == sorted(sizes, reverse=True)
+    assert {needed.module for needed in import_chain(container=True)} == {"nemo", "nemo_aligner", "megatron"}
 
 
 def test_the_lock_has_the_version_of_every_package_to_carry() -> None:
