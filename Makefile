@@ -20,11 +20,11 @@ INSTALL := $(PIP) install --no-deps --no-compile --progress-bar off
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 QUIET_CPU := $(OFFLINE) OMP_NUM_THREADS=1
 
-.PHONY: help setup demo test real-model bench bench-grading bench-evaluation bench-kills bench-data real-server lint format types lock image image-cpu clean
+.PHONY: help setup demo test real-model gpu-check bench bench-grading bench-evaluation bench-kills bench-data real-server lint format types lock image image-cpu clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	echo '  Variables: PYTHON=python3.12 (interpreter of .venv), OVERRIDES="key=value ..." (demo, real-model, bench), ARGS="..." (test, image), WORKERS=0 (test in one process)'
+	echo '  Variables: PYTHON=python3.12 (interpreter of .venv), OVERRIDES="key=value ..." (demo, real-model, gpu-check, bench), ARGS="..." (test, image, gpu-check), WORKERS=0 (test in one process)'
 
 setup: $(STAMP)  ## Make .venv from the lock (every other target does it too)
 
@@ -36,6 +36,9 @@ test: $(STAMP)  ## Run the tests (ARGS="tests/unit -k loss" narrows)
 
 real-model: $(STAMP)  ## The same code on SmolLM2-135M: import, sample, train, export, compare with transformers
 	@$(OFFLINE) $(RUN) -m recipes.real_model $(OVERRIDES)
+
+gpu-check: $(STAMP)  ## One GPU: what is installed, bf16 beside fp32 on the CPU, tokens/s, FLOP utilisation (ARGS=--require-gpu)
+	@$(OFFLINE) $(RUN) -m recipes.gpu_check $(ARGS) $(OVERRIDES)
 
 bench: $(STAMP)  ## Speed of GRPO steps on the tiny model with random weights (OVERRIDES as for demo)
 	@rm -rf runs/bench

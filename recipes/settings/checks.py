@@ -150,6 +150,16 @@ def _stage(settings: Settings, command: str) -> Iterator[SettingsProblem]:
 
 def _device(settings: Settings, command: str) -> Iterator[SettingsProblem]:
     cluster = settings.cluster
+    megatron = command != "evaluate" or settings.engine.name == "megatron"
+    tensor = settings.model.tensor_model_parallel_size
+    plain = cluster.accelerator == "cpu" or cluster.layer_spec == "local"
+    if megatron and plain and settings.model.sequence_parallel and tensor > 1:
+        yield SettingsProblem(
+            "model.sequence_parallel",
+            "true",
+            "false with cluster.layer_spec=local: torch's norm sees the whole sequence only",
+            "model.sequence_parallel=false",
+        )
     if cluster.accelerator != "cpu":
         return
     if cluster.precision != "32":
@@ -169,14 +179,6 @@ def _device(settings: Settings, command: str) -> Iterator[SettingsProblem]:
             "true",
             "false on cluster.accelerator=cpu: the fusions need CUDA",
             "cluster.fused_kernels=false",
-        )
-    megatron = command != "evaluate" or settings.engine.name == "megatron"
-    if megatron and settings.model.sequence_parallel and settings.model.tensor_model_parallel_size > 1:
-        yield SettingsProblem(
-            "model.sequence_parallel",
-            "true",
-            "false on cluster.accelerator=cpu: torch's norm, of cluster.layer_spec=local, sees the whole sequence only",
-            "model.sequence_parallel=false",
         )
 
 

@@ -41,6 +41,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "recipes.training.ports",
     ),
     "curriculum": ("recipes.records", "recipes.settings", "recipes.data", "recipes.checkpoints"),
+    "gpu_checking": ("recipes.settings.schema",),
     "preflighting": (
         "recipes.records",
         "recipes.settings",
@@ -88,7 +89,7 @@ WITHOUT: dict[tuple[str, ...], tuple[str, ...]] = {
         "transformers",
         "hydra",
     ),
-    ("settings", "curriculum", "preflighting", "preparation", "reporting"): (
+    ("settings", "curriculum", "preflighting", "gpu_checking", "preparation", "reporting"): (
         *FRAMEWORKS,
         "torch",
         "lightning",

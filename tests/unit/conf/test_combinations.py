@@ -26,6 +26,7 @@ MACHINES = {
     "laptop PP=2": ("cluster=cpu", "model.pipeline_model_parallel_size=2"),
     "laptop DP=2": ("cluster=cpu", "cluster.devices_per_node=2"),
     "laptop SmolLM2": ("cluster=cpu", "model=smollm2_135m", PRETRAINED),
+    "one GPU": ("cluster=one_gpu", "model=tiny"),
     "H100 node": ("cluster=h100", PRETRAINED),
     "16 H100 nodes": ("cluster=h100", "cluster.nodes=16", PRETRAINED),
 }
