@@ -16,7 +16,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "records": (),
     "atomic_files": (),
     "objectives": (),
-    "settings": ("recipes.records",),
+    "memory": (),
+    "settings": ("recipes.records", "recipes.memory"),
     "grading": ("recipes.records",),
     "data": ("recipes.records",),
     "servers": (),
@@ -42,6 +43,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "curriculum": ("recipes.records", "recipes.settings", "recipes.data", "recipes.checkpoints"),
     "preflighting": (
         "recipes.records",
+        "recipes.memory",
         "recipes.settings",
         "recipes.data",
         "recipes.grading",
@@ -80,7 +82,7 @@ EVERYWHERE = ("recipes.atomic_files",)
 
 # What rooms do without when they are imported: a laptop without the frameworks can still compose, grade and report.
 WITHOUT: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("records", "grading", "rollouts", "data.jsonl"): (*FRAMEWORKS, "torch", "lightning", "transformers", "hydra"),
+    ("records", "memory", "grading", "rollouts", "data.jsonl"): (*FRAMEWORKS, "torch", "lightning", "transformers", "hydra"),
     ("settings", "curriculum", "preflighting", "preparation", "reporting"): (
         *FRAMEWORKS,
         "torch",
