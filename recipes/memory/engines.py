@@ -6,14 +6,17 @@ from recipes.memory.architecture import Architecture
 
 TENSORRT_ELEMENTS = 2**31 - 1
 """Of one TensorRT tensor at most."""
+PREFILL_TOKENS = 16384
+"""Prompt tokens that the Megatron engine reads at a time. It makes the logits of all of them: 3.5 GiB in bf16 and fp32 for
+152,064 columns over 4 ranks."""
 DRAW_BYTES = 48
 """For one logit of a row: gathered in fp32, divided by the temperature, softmax, sorted with its index, cumulated in
 fp64 (``backends/aligner/drawing.py``)."""
 
 
-def prefill_tokens(rows: int, prompt_length: int, at_a_time: int) -> int:
-    """Tokens of one prefill pass of the Megatron engine: whole rows, as many as ``at_a_time`` holds and at least one."""
-    return min(rows, max(1, at_a_time // prompt_length)) * prompt_length
+def prefill_rows(rows: int, prompt_length: int) -> int:
+    """Rows whose prompts the Megatron engine reads at a time: as many as ``PREFILL_TOKENS`` holds, and at least one."""
+    return min(rows, max(1, PREFILL_TOKENS // prompt_length))
 
 
 def megatron_bytes(model: Architecture, tensor: int, *, tokens: int, rows: int, key_bytes: int, width: int) -> int:
@@ -24,7 +27,7 @@ def megatron_bytes(model: Architecture, tensor: int, *, tokens: int, rows: int, 
         decoding  48 rows V + keys of a layer                             the draw; the rotated copy of a layer's keys
 
     Args:
-        tokens: ``prefill_tokens``.
+        tokens: of one prefill pass.
         rows: decoded at a time.
         key_bytes: of one layer's keys in the cache: Megatron-core 0.11 caches them unrotated.
         width: bytes of a number, b.

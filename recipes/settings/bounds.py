@@ -102,7 +102,6 @@ RANGES: dict[str, Range] = {
     "calibration.lowest_entropy": _at_least(0),
     "calibration.highest_entropy": Range(0, 0.45, above_low=True),
     "rollouts.batch_size": _at_least(1, 64),
-    "rollouts.prefill_tokens": _at_least(1, 16384),
     "grading.workers": _at_least(1, 2),
     "grading.timeout_seconds": Range(0, 10.0, above_low=True),
     "grading.seconds_per_test": Range(0, 6.0, above_low=True),

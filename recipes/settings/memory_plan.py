@@ -137,7 +137,7 @@ def _sampling_stage(settings: Settings, stage: int, length: int, rows: int, trai
     items["engine buffers"] = engines.megatron_bytes(
         model,
         cut.tensor,
-        tokens=engines.prefill_tokens(rows, prompt, settings.rollouts.prefill_tokens),
+        tokens=engines.prefill_rows(rows, prompt) * prompt,
         rows=rows,
         key_bytes=items["KV cache"] // (2 * layers),
         width=width,

@@ -251,8 +251,6 @@ class RolloutSettings:
     """``megatron``: the training model itself."""
     batch_size: int
     """Sequences that one engine decodes at a time."""
-    prefill_tokens: int
-    """Prompt tokens that the Megatron engine reads at a time: it makes the logits of all of them."""
 
 
 @dataclass

@@ -34,6 +34,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "backends": (
         "recipes.records",
+        "recipes.memory",
         "recipes.settings.schema",
         "recipes.objectives",
         "recipes.checkpoints",
