@@ -81,9 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(*lines, sep="\n")
 
 
-def _look(
-    command: str | None, words: Sequence[str], node: bool
-) -> tuple[str, list[str], list[list[str]], Findings]:
+def _look(command: str | None, words: Sequence[str], node: bool) -> tuple[str, list[str], list[list[str]], Findings]:
     """The command, its facts, its memory table and the findings; settings that do not compose are findings too."""
     preflight = Preflight(os.environ, node or on_node(os.environ))
     try:

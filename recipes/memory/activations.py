@@ -1,8 +1,9 @@
 """Bytes that the forward pass of one pipeline stage leaves for the backward pass.
 
-The bookkeeping is that of Korthikanti et al. 2022 ("Reducing Activation Recomputation in Large Transformer Models", their
-Equations 1 to 6), for another layer: grouped-query attention, SwiGLU, RMSNorm, no dropout, and fused attention. With h
-hidden, f feed-forward, k key/value channels, a heads, s tokens and b bytes a number, one token of one layer leaves::
+The bookkeeping is that of Korthikanti et al. 2022 ("Reducing Activation Recomputation in Large Transformer Models",
+their Equations 1 to 6), for another layer: grouped-query attention, SwiGLU, RMSNorm, no dropout, and fused attention.
+With h hidden, f feed-forward, k key/value channels, a heads, s tokens and b bytes a number, one token of one layer
+leaves::
 
     norms       b 4h            the inputs of the two norms and their outputs, the inputs of QKV and of the MLP
     attention   b (2h + 2k)     rotated queries and keys, values, and the output, which is the projection's input
@@ -59,8 +60,9 @@ def stage_bytes(
 
         min(p - stage, micro-batches) * L / p * layer  [+ one layer without recomputation]  [+ last stage: b 2h a token]
 
-    Micro-batches in flight under 1F1B (Korthikanti et al. 2022, section 4.2.3); the final norm's input and output on the
-    last stage. The layer that full recomputation makes anew comes after the loss has freed its logits; both are counted.
+    Micro-batches in flight under 1F1B (Korthikanti et al. 2022, section 4.2.3); the final norm's input and output on
+    the last stage. The layer that full recomputation makes anew comes after the loss has freed its logits; both are
+    counted.
     """
 
     def layer(kind: str) -> int:

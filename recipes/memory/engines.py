@@ -7,8 +7,8 @@ from recipes.memory.architecture import Architecture
 TENSORRT_ELEMENTS = 2**31 - 1
 """Of one TensorRT tensor at most."""
 PREFILL_TOKENS = 16384
-"""Prompt tokens that the Megatron engine reads at a time. It makes the logits of all of them: 3.5 GiB in bf16 and fp32 for
-152,064 columns over 4 ranks."""
+"""Prompt tokens that the Megatron engine reads at a time. It makes the logits of all of them: 3.5 GiB in bf16 and fp32
+for 152,064 columns over 4 ranks."""
 DRAW_BYTES = 48
 """For one logit of a row: gathered in fp32, divided by the temperature, softmax, sorted with its index, cumulated in
 fp64 (``backends/aligner/drawing.py``)."""
@@ -39,7 +39,7 @@ def megatron_bytes(model: Architecture, tensor: int, *, tokens: int, rows: int, 
 
 
 def mlp_buffer_bytes(model: Architecture, tensor: int, tokens: int, width: int = 2) -> int:
-    """``b tokens f / t``, one buffer of a TensorRT-LLM engine's MLP: 9.8 GiB for 8 sequences of 34,816 tokens, t = 1."""
+    """``b tokens f / t``, a buffer of a TensorRT-LLM engine's MLP: 9.8 GiB for 8 sequences of 34,816 tokens, t = 1."""
     return width * tokens * model.ffn_hidden_size // tensor
 
 
@@ -47,8 +47,9 @@ def trtllm_buffer_bytes(model: Architecture, tensor: int, *, max_num_tokens: int
     """``max_num_tokens b (4h + 3f / t) + 12 rows V``, an upper estimate.
 
     Hidden states, their norm, QKV with the attention's output, and three buffers of the MLP (gate, up, product) for all
-    tokens of a pass: the Python runtime gives the prompts of a whole batch to the engine at once. Only the last position
-    of each row has logits, of which sampling makes copies. TensorRT decides at build time which of them share memory.
+    tokens of a pass: the Python runtime gives the prompts of a whole batch to the engine at once. Only the last
+    position of each row has logits, of which sampling makes copies. TensorRT decides at build time which of them share
+    memory.
     """
     hidden = width * 4 * model.hidden_size * max_num_tokens
     return hidden + 3 * mlp_buffer_bytes(model, tensor, max_num_tokens, width) + 12 * rows * model.vocab_size

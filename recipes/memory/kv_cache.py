@@ -31,8 +31,8 @@ def megatron_bytes(per_token: int, rows: int, length: int) -> int:
 def trtllm_bytes(per_token: int, rows: int, length: int) -> int:
     """``rows x ceil(length / 128) x 128``: whole blocks for every sequence before the first token.
 
-    TensorRT-LLM's Python ``GenerationSession.setup`` takes the blocks of the longest prompt of the batch and the budget,
-    for all rows, at every call.
+    TensorRT-LLM's Python ``GenerationSession.setup`` takes the blocks of the longest prompt of the batch and the
+    budget, for all rows, at every call.
     """
     return megatron_bytes(per_token, rows, -(-length // TOKENS_PER_BLOCK) * TOKENS_PER_BLOCK)
 

@@ -18,8 +18,9 @@ def fp32_logits_bytes(vocab_size: int, tensor: int, tokens: int) -> int:
 def grpo_loss_bytes(vocab_size: int, tensor: int, tokens: int) -> int:
     """``4 V / t (2 tokens + min(512, tokens))``: the logits, their gradient, and one block of the softmax, all fp32.
 
-    The peak is in the backward pass of ``objectives/log_probs.py``: it keeps the logits and recomputes the softmax block
-    by block into the gradient. The forward pass holds less: the model's bf16 logits beside the fp32 ones, then two blocks.
+    The peak is in the backward pass of ``objectives/log_probs.py``: it keeps the logits and recomputes the softmax
+    block by block into the gradient. The forward pass holds less: the model's bf16 logits beside the fp32 ones, then
+    two blocks.
     """
     return fp32_logits_bytes(vocab_size, tensor, 2 * tokens + min(LOSS_CHUNK_TOKENS, tokens))
 

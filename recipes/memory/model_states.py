@@ -27,8 +27,8 @@ def gradient_bytes(parameters: int, precision: str, gradient_dtype: str) -> int:
 def optimizer_bytes(parameters: int, precision: str, shards: int) -> int:
     """``parameters x (4 master + 4 + 4 moments) / shards``; fp32 weights are their own master.
 
-    Rajbhandari et al. 2020 (ZeRO, stage 1): AdamW's two moments and the fp32 copy of bf16 weights, all of them fp32, cut
-    over the data-parallel ranks (Megatron-core 0.11, ``optimizer/distrib_optimizer.py``).
+    Rajbhandari et al. 2020 (ZeRO, stage 1): AdamW's two moments and the fp32 copy of bf16 weights, all of them fp32,
+    cut over the data-parallel ranks (Megatron-core 0.11, ``optimizer/distrib_optimizer.py``).
 
     Args:
         shards: data-parallel ranks; 1 for an optimizer that is not distributed.

@@ -88,7 +88,7 @@ def _trtllm_tokens(settings: Settings, command: str) -> Iterator[SettingsProblem
         yield SettingsProblem(
             "rollouts.batch_size",
             f"{rows} sequences x data.max_prompt_length={prompt} = {tokens:,} prompt tokens in one pass",
-            f"at most {most:,}: a TensorRT tensor of the MLP (model.ffn_hidden_size over {tensor} ranks) holds 2^31 - 1",
+            f"at most {most:,}: TensorRT's tensors, of which the MLP's is the widest, hold 2^31 - 1 elements",
             fix,
         )
 
@@ -160,7 +160,9 @@ def _value(settings: Settings, key: str) -> Any:
 
 
 def _words(change: Change) -> str:
-    return " ".join(f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in change.items())
+    return " ".join(
+        f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in change.items()
+    )
 
 
 def _items(phase: Phase) -> str:

@@ -130,9 +130,7 @@ def _sampling_stage(settings: Settings, stage: int, length: int, rows: int, trai
         items["KV cache"] = kv_cache.trtllm_bytes(per_token, rows, length)
         return Phase(ROLLOUTS, items | _trtllm(settings, rows))
     layers = model.num_layers // cut.pipeline
-    items["KV cache"] = kv_cache.megatron_bytes(
-        kv_cache.token_bytes(model, cut.tensor, layers, width), rows, length
-    )
+    items["KV cache"] = kv_cache.megatron_bytes(kv_cache.token_bytes(model, cut.tensor, layers, width), rows, length)
     prompt = settings.data.max_prompt_length
     items["engine buffers"] = engines.megatron_bytes(
         model,

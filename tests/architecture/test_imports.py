@@ -83,7 +83,13 @@ EVERYWHERE = ("recipes.atomic_files",)
 
 # What rooms do without when they are imported: a laptop without the frameworks can still compose, grade and report.
 WITHOUT: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("records", "memory", "grading", "rollouts", "data.jsonl"): (*FRAMEWORKS, "torch", "lightning", "transformers", "hydra"),
+    ("records", "memory", "grading", "rollouts", "data.jsonl"): (
+        *FRAMEWORKS,
+        "torch",
+        "lightning",
+        "transformers",
+        "hydra",
+    ),
     ("settings", "curriculum", "preflighting", "preparation", "reporting"): (
         *FRAMEWORKS,
         "torch",

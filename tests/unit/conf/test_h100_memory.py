@@ -1,4 +1,4 @@
-"""The H100 profiles: every stage fits, and the memory figures in the comments of ``conf/`` are those of the arithmetic."""
+"""The H100 profiles: every stage fits, and the memory figures in the comments of ``conf/`` are computed ones."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ def test_the_other_figures_of_the_model_s_comments() -> None:
     assert round(79.6 - training.total / GIB) == 6 and "and 6 GiB left beside them" in MODEL
 
 
-@pytest.mark.parametrize("path", sorted((CONF / "scale" / "qwen2_5_math_7b").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((CONF / "scale" / "qwen2_5_math_7b").glob("*.yaml")), ids=lambda path: path.stem
+)
 def test_the_figures_of_a_stage_s_comments(path) -> None:
     text, (settings, command) = path.read_text(encoding="utf-8"), settings_of(path.stem)
     found = re.search(r"# ([\d,]+) tokens of a rollout leave ([\d.]+) GiB without recomputation", text)

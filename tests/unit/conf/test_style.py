@@ -25,7 +25,11 @@ SCHEMAS = {
     "data": PrepareSettings,
 }
 """Of the files, or folders of files, that are not those of the root ``recipe``."""
-DIFFS = [path for path in FILES if path.parent.name in ("stage", "cluster", "curriculum") or path.parent.parent.name == "scale"]
+DIFFS = [
+    path
+    for path in FILES
+    if path.parent.name in ("stage", "cluster", "curriculum") or path.parent.parent.name == "scale"
+]
 TAG = re.compile(r"# (?P<unit>[^;#]+); (?P<tag>source: (1\.1|1\.0|card)\b.*|substitute: .{6,}|set by: .+)$")
 
 

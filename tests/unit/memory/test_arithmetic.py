@@ -1,4 +1,4 @@
-"""The memory equations against hand-worked numbers: Qwen2.5-Math-7B's published ones, and a layer small enough to count."""
+"""The memory equations against hand-worked numbers: Qwen2.5-Math-7B's, and a layer small enough to count."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from recipes.memory.phases import GIB, Phase, memory_rows
 QWEN_7B = Architecture(28, 3584, 18944, 28, 4, 152064, qkv_bias=True, tied=False)
 PARAMETERS = 7_615_616_512
 SMALL = Architecture(4, 8, 24, 4, 2, 32, qkv_bias=True, tied=True)
-"""Head size 2, so k = 4: a layer has 8 x 16 + 8 x 8 + 3 x 8 x 24 + 16 = 784 parameters that are cut, and 16 of norms."""
+"""Head size 2, so k = 4: a layer has 8 x 16 + 8 x 8 + 3 x 8 x 24 + 16 = 784 parameters that are cut, and 16 of
+norms."""
 TP = (1, 2, 4)
 
 
@@ -28,7 +29,7 @@ def test_parameters() -> None:
 
 
 def test_parameters_of_a_rank() -> None:
-    """Two tensor ranks halve all but norms; the first stage has the embedding, the last the output layer and its norm."""
+    """Tensor ranks share all but norms; the first stage has the embedding, the last the output layer and its norm."""
     cut = Layout(tensor=2, pipeline=2)
     assert rank_parameters(SMALL, cut, 0) == 2 * (392 + 16) + 128
     assert rank_parameters(SMALL, cut, 1) == 2 * (392 + 16) + 128 + 8
@@ -53,8 +54,8 @@ def test_states_of_training() -> None:
     assert optimizer_bytes(1, "bf16", 5) == 3  # the rank with the larger part
 
 
-# One token of SMALL in bf16 (b 2, h 8, k 4, f 24, a 4): norms 2 x 32 = 64, attention 2 x (16 + 8) = 48, MLP 2 x 72 = 144,
-# softmax 4 x 4 = 16, or unfused at 5 tokens 4 x 5 x 6 = 120.
+# One token of SMALL in bf16 (b 2, h 8, k 4, f 24, a 4): norms 2 x 32 = 64, attention 2 x (16 + 8) = 48, MLP 2 x 72 =
+# 144, softmax 4 x 4 = 16, or unfused at 5 tokens 4 x 5 x 6 = 120.
 LAYER = [
     ("none", True, Layout(), 64 + 48 + 144 + 16),
     ("none", False, Layout(), 64 + 48 + 144 + 120),
@@ -101,7 +102,8 @@ def test_activations_of_a_stage() -> None:
 
 
 def test_activations_of_the_usual_layer() -> None:
-    """Korthikanti et al. 2022, Table 2: 34 h bytes a token with selective recomputation, 2 h of them two dropouts' masks.
+    """Korthikanti et al. 2022, Table 2: 34 h bytes a token with selective recomputation, 2 h of them two dropouts'
+    masks.
 
     With multi-head attention and f = 8h/3, which makes SwiGLU's three matrices as large as the usual two.
     """
@@ -147,8 +149,8 @@ def test_kv_cache_in_blocks() -> None:
     assert kv_cache.megatron_bytes(10, 3, 129) == 3 * 129 * 10
 
 
-# tensor, gradients, GiB free, sequences of 26,624 and of 34,816 tokens: a device of 79.6 GiB with the weights, an engine's
-# copy, gradients and 6 GiB of reserve; the optimizer waits in CPU memory
+# tensor, gradients, GiB free, sequences of 26,624 and of 34,816 tokens: a device of 79.6 GiB with the weights, an
+# engine's copy, gradients and 6 GiB of reserve; the optimizer waits in CPU memory
 SEQUENCES = [
     (1, "bf16", 31.0, 21, 16),
     (1, "fp32", 16.8, 11, 9),
