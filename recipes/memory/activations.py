@@ -12,8 +12,8 @@ leaves::
 
 Tensor parallelism divides the last three by t, and the norms too under sequence parallelism (their Equations 2 and 4).
 Their own layer has 34 h bytes and 5 a s of softmax and dropout instead. What is kept was read in Megatron-core 0.11
-(``fusions/fused_bias_swiglu.py``, ``transformer/attention.py``) and in Transformer Engine's sources of 2024
-(``pytorch/module/layernorm_linear.py`` keeps its input and its norm's output, before the ranks gather it), not measured.
+(``fusions/fused_bias_swiglu.py``, ``transformer/attention.py``) and in Transformer Engine's sources of 2024, whose
+``pytorch/module/layernorm_linear.py`` keeps its input and its norm's output, before the ranks gather it; not measured.
 
 Selective recomputation leaves out the softmax, full recomputation keeps nothing but the layer's input, b h (divided by
 t under sequence parallelism), and has one layer at a time whole again.
