@@ -21,6 +21,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "grading": ("recipes.records",),
     "data": ("recipes.records",),
     "servers": (),
+    "container": (),
     "checkpoints": ("recipes.records",),
     "rollouts": ("recipes.records", "recipes.grading"),
     "training": (
@@ -83,7 +84,7 @@ EVERYWHERE = ("recipes.atomic_files",)
 
 # What rooms do without when they are imported: a laptop without the frameworks can still compose, grade and report.
 WITHOUT: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("records", "memory", "grading", "rollouts", "data.jsonl"): (
+    ("records", "memory", "grading", "rollouts", "container", "data.jsonl"): (
         *FRAMEWORKS,
         "torch",
         "lightning",
