@@ -15,6 +15,7 @@ from recipes.settings.benchmarks import benchmark_problems, benchmarks
 from recipes.settings.bounds import bound_problems
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.evaluation_schema import EngineSettings, EvaluationSettings
+from recipes.settings.memory_checks import memory_problems
 from recipes.settings.prepare_checks import prepare_inputs, prepare_problems
 from recipes.settings.relations import relation_problems, relation_warnings
 from recipes.settings.schema import AnySettings, ExportSettings, PrepareSettings, Settings
@@ -39,7 +40,15 @@ def check_files(settings: AnySettings, command: str) -> None:
 
 
 def value_problems(settings: AnySettings, command: str) -> list[SettingsProblem]:
-    """Values that cannot work in ``command``, in the order of the schema's sections.
+    """Values that cannot work in ``command``: those of ``sound_problems``, and where there are none, memory's."""
+    problems = sound_problems(settings, command)
+    if problems or not isinstance(settings, Settings):
+        return problems
+    return memory_problems(settings, command)
+
+
+def sound_problems(settings: AnySettings, command: str) -> list[SettingsProblem]:
+    """Values that contradict themselves or each other, in the order of the schema's sections.
 
     Relations between values are looked at once every single value is sound and the stage is one of the command's: no
     problem follows from another.
@@ -196,7 +205,7 @@ def _lengths(settings: Settings, command: str) -> Iterator[SettingsProblem]:
             continue
         room = positions - prompt
         fix = (
-            f"{key}={room}"
+            f"{key}={room}, or model.max_position_embeddings={prompt + response}"
             if room > 0
             else f"data.max_prompt_length={positions // 4} {key}={positions - positions // 4}"
         )
@@ -211,7 +220,7 @@ def _lengths(settings: Settings, command: str) -> Iterator[SettingsProblem]:
             "sft.max_sequence_length",
             f"{settings.sft.max_sequence_length} tokens",
             f"at most model.max_position_embeddings={positions}",
-            f"sft.max_sequence_length={positions}",
+            f"sft.max_sequence_length={positions}, or model.max_position_embeddings={settings.sft.max_sequence_length}",
         )
 
 

@@ -80,6 +80,10 @@ class ClusterSettings:
     distributed_timeout_minutes: int
     threads_per_process: int
     """CPU threads of one process; 0 leaves torch's own choice."""
+    memory_gib: float | None
+    """Of one device; the memory plan of every command that trains or samples must fit. null: not checked."""
+    memory_reserve_gib: float
+    """Of it, what the plan leaves to CUDA, NCCL and the allocator."""
 
 
 @dataclass
@@ -110,6 +114,8 @@ class OptimizerSettings:
     betas: list[float]
     weight_decay: float
     gradient_clip: float
+    gradient_dtype: str
+    """Of the gradients' buffer and of their sum over micro-batches and ranks: ``fp32`` or ``bf16``."""
 
 
 @dataclass

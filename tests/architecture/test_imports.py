@@ -16,7 +16,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "records": (),
     "atomic_files": (),
     "objectives": (),
-    "settings": ("recipes.records",),
+    "memory": (),
+    "settings": ("recipes.records", "recipes.memory"),
     "grading": ("recipes.records",),
     "data": ("recipes.records",),
     "servers": (),
@@ -34,6 +35,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "backends": (
         "recipes.records",
+        "recipes.memory",
         "recipes.settings.schema",
         "recipes.objectives",
         "recipes.checkpoints",
@@ -44,6 +46,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "gpu_checking": ("recipes.settings.schema",),
     "preflighting": (
         "recipes.records",
+        "recipes.memory",
         "recipes.settings",
         "recipes.data",
         "recipes.grading",
@@ -82,7 +85,7 @@ EVERYWHERE = ("recipes.atomic_files",)
 
 # What rooms do without when they are imported: a laptop without the frameworks can still compose, grade and report.
 WITHOUT: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("records", "grading", "rollouts", "container", "data.jsonl"): (
+    ("records", "memory", "grading", "rollouts", "container", "data.jsonl"): (
         *FRAMEWORKS,
         "torch",
         "lightning",
