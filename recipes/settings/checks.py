@@ -18,6 +18,7 @@ from recipes.settings.evaluation_schema import EngineSettings, EvaluationSetting
 from recipes.settings.prepare_checks import prepare_inputs, prepare_problems
 from recipes.settings.relations import relation_problems, relation_warnings
 from recipes.settings.schema import AnySettings, ExportSettings, PrepareSettings, Settings
+from recipes.settings.trtllm_checks import trtllm_problems
 
 TRAINING = ("sft", "grpo")
 _SAMPLING = ("grpo", "calibrate")
@@ -57,6 +58,7 @@ def value_problems(settings: AnySettings, command: str) -> list[SettingsProblem]
         *_needed(settings, command),
         *benchmark_problems(settings),
         *(relation_problems(settings) if command in _SAMPLING else ()),
+        *(trtllm_problems(settings) if command in _SAMPLING else ()),
     ]
 
 
