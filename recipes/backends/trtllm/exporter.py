@@ -96,6 +96,8 @@ class RolloutExporter(TensorRTLLM):
         Raises:
             EngineWeightsError: the engine would not hold every weight of the model.
         """
+        if self.decoder is not None:  # NeMo would go on with the engine that this process has
+            self.unload_engine()
         with self._mapping():
             super().build(**options)
         torch.distributed.barrier()
