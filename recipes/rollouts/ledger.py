@@ -133,7 +133,7 @@ class Ledger:
         return latest
 
     def new_solve_rates(self, read: Collection[Path]) -> Iterator[tuple[Path, dict[str, SolveRate]]]:
-        """(file of counts, problem id -> solve rate in it) of every step and replica but those in ``read``, in order."""
+        """(file of counts, problem id -> solve rate in it) of every step and replica not in ``read``, in order."""
         for path in _files(self.groups, 0, None):
             if path not in read:
                 yield path, {row["problem_id"]: _solve_rate([row[name] for name in _COUNTS]) for row in _read(path)}

@@ -27,7 +27,7 @@ def trtllm_problems(settings: Settings) -> Iterator[SettingsProblem]:
 
 
 def _packed_tokens(settings: Settings) -> Iterator[SettingsProblem]:
-    """The widest activation is one tensor: packed prompt tokens x both halves of the gated MLP, which the build fuses."""
+    """The widest activation is one tensor: packed prompt tokens x both halves of the gated MLP, fused by the build."""
     prompt, batch, given = settings.data.max_prompt_length, settings.rollouts.batch_size, settings.trtllm.max_num_tokens
     if given is not None and given < prompt:
         yield SettingsProblem(
@@ -45,6 +45,6 @@ def _packed_tokens(settings: Settings) -> Iterator[SettingsProblem]:
             "trtllm.max_num_tokens",
             f"{tokens} tokens"
             + ("" if given is not None else f" (rollouts.batch_size={batch} x data.max_prompt_length={prompt})"),
-            f"at most {most}: times {channels} channels of the fused MLP it must stay below 2^31, TensorRT's elements of a tensor",
+            f"at most {most}: times {channels} channels of the fused MLP it stays below TensorRT's 2^31 elements",
             f"trtllm.max_num_tokens={max(prompt, min(most, 16384))}: batches whose prompts are longer are cut",
         )

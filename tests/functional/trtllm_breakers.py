@@ -72,7 +72,7 @@ def _draw(engine: Any, budget: int = BUDGET, temperature: float = 0.0, top_p: fl
 
 
 def _error(action: Callable[[], Any]) -> str:
-    """"ok", or the kind and the text of what it raises."""
+    """ "ok", or the kind and the text of what it raises."""
     try:
         action()
     except Exception as error:
@@ -199,7 +199,9 @@ def refit(settings: Any, session: Any) -> dict[str, Any]:
         session.model.weights_version += 1
         found["a weight less"] = _error(lambda: _draw(engine))
     update(1.25)
-    found["fused"] = "transformer.layers.0.mlp.fused_fc.weight" in engine._generator.decoder.session.runtime.engine.weights
+    found["fused"] = (
+        "transformer.layers.0.mlp.fused_fc.weight" in engine._generator.decoder.session.runtime.engine.weights
+    )
     return found
 
 

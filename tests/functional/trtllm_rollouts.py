@@ -2,10 +2,10 @@
 
     python -m tests.functional.trtllm_rollouts FOLDER
 
-A short SFT gives weights that end their responses. Ten steps of GRPO from them sample greedily (a nucleus of one token),
-with the Megatron engine and with TensorRT-LLM at every layout; one more run has an engine whose weights never change. The
-rollouts of a group are then equal and give no gradient, so the weights move by decay and by the KL term. The ranks are
-forks of a process that has imported the frameworks; ``tests/stand_ins`` must be on its path.
+A short SFT gives weights that end their responses. Ten steps of GRPO from them sample greedily (a nucleus of one
+token), with the Megatron engine and with TensorRT-LLM at every layout; one more run has an engine whose weights never
+change. The rollouts of a group are then equal and give no gradient, so the weights move by decay and by the KL term.
+The ranks are forks of a process that has imported the frameworks; ``tests/stand_ins`` must be on its path.
 """
 
 from __future__ import annotations
@@ -51,7 +51,11 @@ def main(folder: Path) -> None:
         unload = f"trtllm.unload_after_sampling={'true' if name in ('tp1', 'pp2') else 'false'}"
         run = folder / name
         layout_change._run(watched(run_grpo.main, run), [*words, unload, f"run.directory={run}"], *layout)
-    _stale(run_grpo.main, [*words, "trtllm.gate_prompts=0", "grpo.max_steps=4", f"run.directory={folder / 'stale'}"], folder)
+    _stale(
+        run_grpo.main,
+        [*words, "trtllm.gate_prompts=0", "grpo.max_steps=4", f"run.directory={folder / 'stale'}"],
+        folder,
+    )
     _stale(run_grpo.main, [*words, f"run.directory={folder / 'stopped'}"], folder)
 
 

@@ -1,7 +1,7 @@
 """Optimizer states in CPU memory while something else needs the GPU.
 
-NeMo-Aligner's ``offload_distributed_adam`` knows Apex's optimizer alone. Megatron-core's distributed optimizer keeps two
-Adam moments and, beside bf16 weights, an fp32 copy of them: 12 bytes a weight over the data-parallel ranks.
+NeMo-Aligner's ``offload_distributed_adam`` knows Apex's optimizer alone. Megatron-core's distributed optimizer keeps
+two Adam moments and, beside bf16 weights, an fp32 copy of them: 12 bytes a weight over the data-parallel ranks.
 """
 
 from __future__ import annotations

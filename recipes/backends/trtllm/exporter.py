@@ -35,7 +35,8 @@ class BoundedHelper:
     def build_and_save_engine(self, **options: Any) -> Any:
         """``TRTLLMHelper.build_and_save_engine`` with ``max_num_tokens``.
 
-        Without it TensorRT-LLM takes batch x longest sequence: 32K x 64 tokens of activations, beyond TensorRT's tensors.
+        Without it TensorRT-LLM takes batch x longest sequence: 32K x 64 tokens of activations, beyond TensorRT's
+        tensors.
 
         Raises:
             EngineWeightsError: as ``require_every_weight_used``.
@@ -60,7 +61,7 @@ def require_every_weight_used(config: Any, weights: dict[str, torch.Tensor]) -> 
     if dropped:
         raise EngineWeightsError(
             f"TensorRT-LLM's {config.architecture} has no parameter for {dropped} and would drop them; expected the "
-            "network of model.architecture: qwen2 where QKV has a bias (recipes/backends/trtllm/qwen2.py), llama without"
+            "network of model.architecture: qwen2 where QKV has a bias (backends/trtllm/qwen2.py), llama without"
         )
 
 

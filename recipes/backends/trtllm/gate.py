@@ -2,11 +2,11 @@
 
 TensorRT-LLM's Python runtime returns the logits of every step when asked (``output_generation_logits`` of
 ``ModelRunner.generate``), whatever the engine was built for. NeMo-Aligner's wrapper does not hand that on, so the gate
-asks the runner itself. The log-probs are worked out here, from raw logits: those that TensorRT-LLM reports of its own are
-of a distribution that sampling has cut and scaled.
+asks the runner itself. The log-probs are worked out here, from raw logits: those that TensorRT-LLM reports of its own
+are of a distribution that sampling has cut and scaled.
 
-What the gate sees: a dropped bias, a weight that never arrives, a wrong position table, another head. What it cannot see
-in bf16: weights that are one small update old, since an update of 1e-6 moves log-probs less than rounding does.
+What the gate sees: a dropped bias, a weight that never arrives, a wrong position table, another head. What it cannot
+see in bf16: weights that are one small update old, since an update of 1e-6 moves log-probs less than rounding does.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class Gate:
             f"the rollout engine does not sample from the trained weights: over {found.tokens} sampled tokens its "
             f"log-probs differ by {found.mean:.4g} nats in the mean (trtllm.gate_difference="
             f"{self.settings.gate_difference:g}). The worst: token {responses[worst.prompt][worst.position]} at "
-            f"position {worst.position} of the response to prompt {worst.prompt} ({len(prompts[worst.prompt])} tokens): "
-            f"{worst.engine:.4f} in the engine, {worst.model:.4f} in Megatron. Look at the refit (were all weights "
+            f"position {worst.position} of the response to prompt {worst.prompt} "
+            f"({len(prompts[worst.prompt])} tokens): {worst.engine:.4f} in the engine, {worst.model:.4f} in Megatron. Look at the refit (were all weights "
             "given to the engine after the last update?), at model.architecture (QKV bias), model.rope_theta and "
             "model.max_position_embeddings; sample with rollouts.engine=megatron meanwhile"
         )

@@ -1,8 +1,8 @@
 """Qwen2 for Megatron-core's TensorRT-LLM export, which knows no Qwen.
 
-Under ``ModelType.llama`` the exporter makes a ``LLaMAConfig``, whose network has no bias on QKV: TensorRT-LLM then warns
-"Provided but not required tensors" and goes on without it. Names and shapes of all other weights are equal, so the two
-tables that the exporter looks up are pointed at TensorRT-LLM's Qwen while an engine is built.
+Under ``ModelType.llama`` the exporter makes a ``LLaMAConfig``, whose network has no bias on QKV: TensorRT-LLM then
+warns "Provided but not required tensors" and goes on without it. Names and shapes of all other weights are equal, so
+the two tables that the exporter looks up are pointed at TensorRT-LLM's Qwen while an engine is built.
 """
 
 from __future__ import annotations

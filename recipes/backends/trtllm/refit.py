@@ -2,8 +2,8 @@
 
 NeMo's ``refit`` logs names that do not meet and goes on: a weight that the engine calls otherwise keeps its first value
 for the whole run. TensorRT-LLM's build renames two kinds: it fuses ``mlp.gate`` and ``mlp.fc`` into ``mlp.fused_fc``
-(``PluginConfig.use_fused_mlp``, on by default in 0.17), and keeps one table where embedding and head are equal. Here the
-engine's own names decide, what does not meet is an error, and so is a weight that TensorRT refuses.
+(``PluginConfig.use_fused_mlp``, on by default in 0.17), and keeps one table where embedding and head are equal. Here
+the engine's own names decide, what does not meet is an error, and so is a weight that TensorRT refuses.
 
 Checked against sources, not run with TensorRT-LLM: see ``tests/stand_ins/README.md``.
 """
@@ -50,8 +50,8 @@ def weights_by_engine_name(weights: Mapping[str, torch.Tensor], names: Collectio
     missing = sorted(name for name in names if name not in found and name not in CONSTANTS)
     if dropped or missing:
         raise EngineWeightsError(
-            f"the rollout engine does not hold the model: it has no place for {dropped or 'nothing'}, and gets no value "
-            f"for {missing or 'nothing'}. Expected the same weights on both sides; look at the architecture that the "
+            f"the rollout engine does not hold the model: it has no place for {dropped or 'nothing'}, and gets no "
+            f"value for {missing or 'nothing'}. Expected the same weights on both sides; look at the architecture that the "
             "engine was built for (recipes/backends/trtllm/qwen2.py) and at the names that its build gave the weights"
         )
     return found

@@ -3,10 +3,10 @@
 Static batches: a batch lasts as long as its longest response, so prompts of like expected length share one. Pipeline
 stages hold a whole copy of the model each while sampling (NeMo's resharding) and share the batches out.
 
-What its draws promise: the same weights, prompts and seed give the same batches and the same random seeds of their rows,
-so the same rollouts as far as TensorRT's kernels repeat themselves. Unlike the Megatron engine's, a rollout depends on
-its place in a batch, and so on the number of replicas and on what is known of lengths. ``Generation.seconds`` is that of
-the whole batch.
+What its draws promise: the same weights, prompts and seed give the same batches and the same random seeds of their
+rows, so the same rollouts as far as TensorRT's kernels repeat themselves. Unlike the Megatron engine's, a rollout
+depends on its place in a batch, and so on the number of replicas and on what is known of lengths.
+``Generation.seconds`` is that of the whole batch.
 
 Checked against sources, not run with TensorRT-LLM (``tests/stand_ins/README.md``).
 """

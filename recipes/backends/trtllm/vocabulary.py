@@ -1,7 +1,7 @@
 """Two sizes of a vocabulary: the tokenizer's ids, and the rows of the embedding, which is padded.
 
-NeMo's build and refit cut the embedding to ``tokenizer.vocab_size`` rows: 151,665 for Qwen2.5, an odd number that no two
-ranks can share. Here the engine keeps all 152,064 rows of the model, and the padding can never be sampled.
+NeMo's build and refit cut the embedding to ``tokenizer.vocab_size`` rows: 151,665 for Qwen2.5, an odd number that no
+two ranks can share. Here the engine keeps all 152,064 rows of the model, and the padding can never be sampled.
 """
 
 from __future__ import annotations

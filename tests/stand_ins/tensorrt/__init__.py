@@ -10,7 +10,7 @@ import os
 import pickle
 import weakref
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -58,7 +58,7 @@ class Weights:
 class ICudaEngine:
     """A deserialised engine: ``weights`` in memory, whatever lies on disk."""
 
-    alive: weakref.WeakSet[ICudaEngine] = weakref.WeakSet()
+    alive: ClassVar[weakref.WeakSet[ICudaEngine]] = weakref.WeakSet()
     """Every engine of the process that something still holds; not in the real package."""
 
     def __init__(self, data: bytes) -> None:

@@ -1,7 +1,7 @@
 """NeMo's and Megatron's export code names CUDA in two places that a machine without it cannot follow.
 
-The loader calculates with ``torch.cuda.current_device()``, a number on a GPU and ``torch.device("cpu")`` in the CPU room
-(``recipes/backends/cpu``); the converter asks for pinned memory. Both see torch through a proxy here.
+The loader calculates with ``torch.cuda.current_device()``, a number on a GPU and ``torch.device("cpu")`` in the CPU
+room (``recipes/backends/cpu``); the converter asks for pinned memory. Both see torch through a proxy here.
 """
 
 from __future__ import annotations

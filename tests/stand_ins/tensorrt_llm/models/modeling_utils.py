@@ -1,4 +1,4 @@
-"""``tensorrt_llm.models.modeling_utils``: configuration, parameters, loading, and the passes that run before a build."""
+"""``tensorrt_llm.models.modeling_utils``: configuration, parameters, loading, and the passes before a build."""
 
 from __future__ import annotations
 
