@@ -26,7 +26,7 @@
 # --- Slurm --------------------------------------------------------------------------------------------------------------
 # How often a job may requeue itself before its time limit.
 # MAX_RESTARTS=20
-# More words for srun.
+# More words for srun. rollouts.engine=trtllm needs MPI ranks: --mpi=pmix.
 # SRUN_FLAGS=(--mpi=pmix)
 
 # --- curriculum.sh ------------------------------------------------------------------------------------------------------

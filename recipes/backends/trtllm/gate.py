@@ -85,8 +85,9 @@ class Gate:
             f"log-probs differ by {found.mean:.4g} nats in the mean (trtllm.gate_difference="
             f"{self.settings.gate_difference:g}). The worst: token {responses[worst.prompt][worst.position]} at "
             f"position {worst.position} of the response to prompt {worst.prompt} "
-            f"({len(prompts[worst.prompt])} tokens): {worst.engine:.4f} in the engine, {worst.model:.4f} in Megatron. Look at the refit (were all weights "
-            "given to the engine after the last update?), at model.architecture (QKV bias), model.rope_theta and "
+            f"({len(prompts[worst.prompt])} tokens): {worst.engine:.4f} in the engine, {worst.model:.4f} in Megatron. "
+            "Look at the refit (did the engine get all weights after the last update?), at model.architecture (QKV "
+            "bias), model.rope_theta and "
             "model.max_position_embeddings; sample with rollouts.engine=megatron meanwhile"
         )
 

@@ -51,8 +51,9 @@ def weights_by_engine_name(weights: Mapping[str, torch.Tensor], names: Collectio
     if dropped or missing:
         raise EngineWeightsError(
             f"the rollout engine does not hold the model: it has no place for {dropped or 'nothing'}, and gets no "
-            f"value for {missing or 'nothing'}. Expected the same weights on both sides; look at the architecture that the "
-            "engine was built for (recipes/backends/trtllm/qwen2.py) and at the names that its build gave the weights"
+            f"value for {missing or 'nothing'}. Expected the same weights on both sides; look at the architecture "
+            "that the engine was built for (recipes/backends/trtllm/qwen2.py) and at the names that its build gave the "
+            "weights"
         )
     return found
 
