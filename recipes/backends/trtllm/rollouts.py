@@ -131,12 +131,11 @@ class TrtllmRolloutEngine:
 
     def _refresh(self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, temperature: float, seed: int) -> None:
         """The engine holds the model's weights of now, and has shown it."""
+        if self._offload_optimizer and move_optimizer_states(self._optimizer, "cpu"):
+            clear_memory()
         version = self._model.weights_version
         if self._weights_version == version:
             return
-        if self._offload_optimizer:
-            move_optimizer_states(self._optimizer, "cpu")
-            clear_memory()
         network = self._model.model
         # Megatron-core's distributed optimizer leaves a list of chunks, of which NeMo's export takes one.
         self._generator.refit(network[0] if isinstance(network, list) else network)
