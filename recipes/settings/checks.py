@@ -19,6 +19,7 @@ from recipes.settings.memory_checks import memory_problems
 from recipes.settings.prepare_checks import prepare_inputs, prepare_problems
 from recipes.settings.relations import relation_problems, relation_warnings
 from recipes.settings.schema import AnySettings, ExportSettings, PrepareSettings, Settings
+from recipes.settings.trtllm_checks import trtllm_problems
 
 TRAINING = ("sft", "grpo")
 _SAMPLING = ("grpo", "calibrate")
@@ -66,6 +67,7 @@ def sound_problems(settings: AnySettings, command: str) -> list[SettingsProblem]
         *_needed(settings, command),
         *benchmark_problems(settings),
         *(relation_problems(settings) if command in _SAMPLING else ()),
+        *(trtllm_problems(settings) if command in _SAMPLING else ()),
     ]
 
 

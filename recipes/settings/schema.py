@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from recipes.settings.evaluation_schema import BenchmarkSettings, EngineSettings, EvaluationSettings
 from recipes.settings.grading_schema import GradingSettings
 from recipes.settings.prepare_schema import PrepareSettings
+from recipes.settings.trtllm_schema import TrtllmSettings
 
 
 @dataclass
@@ -248,7 +249,7 @@ class RolloutSettings:
     """The sampling engine."""
 
     engine: str
-    """``megatron``: the training model itself."""
+    """``megatron``: the training model itself; ``trtllm``: TensorRT-LLM, refitted after every update (``trtllm``)."""
     batch_size: int
     """Sequences that one engine decodes at a time."""
 
@@ -313,6 +314,7 @@ class Settings:
     validation: ValidationSettings
     calibration: CalibrationSettings
     rollouts: RolloutSettings
+    trtllm: TrtllmSettings
     grading: GradingSettings
     checkpoint: CheckpointSettings
     logging: LoggingSettings

@@ -40,6 +40,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "recipes.objectives",
         "recipes.checkpoints",
         "recipes.rollouts.engine",
+        "recipes.rollouts.batches_by_length",
+        "recipes.rollouts.engine_agreement",
         "recipes.training.ports",
     ),
     "curriculum": ("recipes.records", "recipes.settings", "recipes.data", "recipes.checkpoints"),

@@ -96,6 +96,9 @@ class MegatronEngine:
                 results.update(zip(chunk, generations, strict=True))
         return [results[i] for i in range(len(prompts))]
 
+    def make_room(self) -> None:
+        """``rollout_engines.TrainedModelEngine``: between calls the engine holds nothing of its own."""
+
     @torch.no_grad()
     def _decode(self, prompts, max_new_tokens, temperature, top_p, seeds, device, indices, report) -> list[Generation]:
         started = time.monotonic()
