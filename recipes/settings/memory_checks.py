@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from recipes.memory.engines import trtllm_most_tokens
 from recipes.memory.phases import GIB, Phase
 from recipes.settings import parallelism
 from recipes.settings.errors import SettingsProblem
-from recipes.settings.memory_plan import ROLLOUTS, TRAINING, architecture, max_num_tokens, phases
+from recipes.settings.memory_plan import TRAINING, phases
 from recipes.settings.schema import Settings
 
 MOST_NODES = 128
@@ -22,10 +21,9 @@ Change = dict[str, Any]
 
 def memory_problems(settings: Settings, command: str) -> list[SettingsProblem]:
     """Phases that do not fit ``cluster.memory_gib``; for settings whose other values are sound."""
-    found = [*_trtllm_tokens(settings, command)]
     device = settings.cluster.memory_gib
-    if found or device is None:
-        return found
+    if device is None:
+        return []
     return [
         SettingsProblem(
             batch_key(phase.name, command),
@@ -72,27 +70,6 @@ def most_sequences(settings: Settings, command: str, phase: str) -> int | None:
     return low
 
 
-def _trtllm_tokens(settings: Settings, command: str) -> Iterator[SettingsProblem]:
-    """Prompts of a whole batch, against what one TensorRT tensor holds."""
-    if command != "grpo" or settings.rollouts.engine != "trtllm":
-        return
-    tensor, rows, prompt = (
-        settings.model.tensor_model_parallel_size,
-        settings.rollouts.batch_size,
-        settings.data.max_prompt_length,
-    )
-    most, tokens = trtllm_most_tokens(architecture(settings.model), tensor), max_num_tokens(settings, rows)
-    if tokens > most:
-        fits = min(most // prompt, most_sequences(settings, command, ROLLOUTS) or 1)
-        fix = f"rollouts.batch_size={fits}" if prompt <= most else f"data.max_prompt_length={most}"
-        yield SettingsProblem(
-            "rollouts.batch_size",
-            f"{rows} sequences x data.max_prompt_length={prompt} = {tokens:,} prompt tokens in one pass",
-            f"at most {most:,}: TensorRT's tensors, of which the MLP's is the widest, hold 2^31 - 1 elements",
-            fix,
-        )
-
-
 def _fix(settings: Settings, command: str, phase: Phase) -> str:
     """The largest batch that fits, and other single changes that do; else the smallest change of several values."""
     fixes = []
@@ -120,8 +97,10 @@ def _levers(settings: Settings, phase: str) -> list[list[Change]]:
     model, training = settings.model, phase == TRAINING
     sequence: Change = {"model.sequence_parallel": True} if training else {}
     tensor, nodes = model.tensor_model_parallel_size, settings.cluster.nodes
+    engine: Change = {"trtllm.unload_after_sampling": True} if training else {"trtllm.offload_optimizer": True}
     levers: list[list[Change]] = [
         [sequence] if training and tensor > 1 and not model.sequence_parallel else [],
+        [engine] if settings.rollouts.engine == "trtllm" and not all(_value(settings, key) for key in engine) else [],
         [{"model.recompute": "full"}] if training and model.recompute != "full" else [],
         [
             {"model.tensor_model_parallel_size": size, **sequence}

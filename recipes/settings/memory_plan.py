@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from recipes.memory import activations, engines, kv_cache, logits
 from recipes.memory.architecture import Architecture, Layout, engine_parameters, rank_parameters
 from recipes.memory.model_states import BYTES, gradient_bytes, optimizer_bytes, weight_bytes
@@ -58,6 +60,7 @@ def phases(settings: Settings, command: str) -> tuple[Phase, ...]:
     if command == "calibrate":
         return (_rollouts(settings, rollout_length(settings, command), settings.rollouts.batch_size, trains=False),)
     if command == "evaluate" and settings.engine.name == "megatron":
+        settings = replace(settings, rollouts=replace(settings.rollouts, engine="megatron"))
         return (_rollouts(settings, rollout_length(settings, command), settings.engine.batch_size, trains=False),)
     return ()
 
@@ -71,8 +74,9 @@ def rollout_length(settings: Settings, command: str) -> int:
 
 
 def max_num_tokens(settings: Settings, rows: int) -> int:
-    """Prompt tokens that the TensorRT-LLM engine may be given at once: those of a whole batch."""
-    return rows * settings.data.max_prompt_length
+    """Prompt tokens that the TensorRT-LLM engine may be given at once: those of a whole batch, or what is set."""
+    given = settings.trtllm.max_num_tokens
+    return rows * settings.data.max_prompt_length if given is None else given
 
 
 def _replica_rollouts(settings: Settings) -> int:
@@ -110,8 +114,8 @@ def _stage(settings: Settings, command: str, stage: int, tokens: int, micro: int
             if command == "sft"
             else logits.grpo_loss_bytes(model.vocab_size, cut.tensor, tokens)
         )
-    if command == "grpo" and settings.rollouts.engine == "trtllm":  # it stays loaded, its cache does not
-        items |= _trtllm(settings, settings.rollouts.batch_size)
+    if command == "grpo" and settings.rollouts.engine == "trtllm" and not settings.trtllm.unload_after_sampling:
+        items |= _trtllm(settings, settings.rollouts.batch_size)  # it stays loaded, its cache does not
     return Phase(TRAINING, items)
 
 
@@ -125,7 +129,9 @@ def _sampling_stage(settings: Settings, stage: int, length: int, rows: int, trai
     model, cut = architecture(settings.model), layout(settings)
     width = BYTES[settings.cluster.precision]
     items = _states(settings, stage, trains=trains)
-    if trains and settings.rollouts.engine == "trtllm":
+    if settings.rollouts.engine == "trtllm":
+        if settings.trtllm.offload_optimizer:
+            items.pop("optimizer", None)
         per_token = kv_cache.token_bytes(model, cut.tensor, model.num_layers, width)
         items["KV cache"] = kv_cache.trtllm_bytes(per_token, rows, length)
         return Phase(ROLLOUTS, items | _trtllm(settings, rows))

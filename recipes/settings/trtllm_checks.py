@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from recipes.memory.engines import trtllm_most_tokens
 from recipes.settings.errors import SettingsProblem
+from recipes.settings.memory_plan import architecture
 from recipes.settings.schema import Settings
-
-TENSOR_VOLUME = 2**31 - 1
-"""Elements of a tensor that TensorRT takes."""
 
 
 def trtllm_problems(settings: Settings) -> Iterator[SettingsProblem]:
@@ -38,8 +37,9 @@ def _packed_tokens(settings: Settings) -> Iterator[SettingsProblem]:
         )
         return
     tokens = batch * prompt if given is None else given
-    channels = 2 * settings.model.ffn_hidden_size // settings.model.tensor_model_parallel_size
-    most = TENSOR_VOLUME // channels
+    tensor = settings.model.tensor_model_parallel_size
+    channels = 2 * settings.model.ffn_hidden_size // tensor
+    most = trtllm_most_tokens(architecture(settings.model), tensor)
     if tokens > most:
         yield SettingsProblem(
             "trtllm.max_num_tokens",

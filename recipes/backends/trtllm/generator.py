@@ -34,6 +34,8 @@ class EngineSizes:
 class RolloutGenerator(GPTGenerateTRTLLM):
     """The engine of this rank's replica."""
 
+    _trtllm_model_compiled: bool  # NeMo-Aligner's own
+
     def __init__(
         self,
         model_config: Any,

@@ -55,7 +55,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, list[str]]] = [
     ),
     (
         "grpo",
-        {"rollouts.engine": "trtllm", "rollouts.batch_size": 100},
+        {"rollouts.engine": "trtllm", "rollouts.batch_size": 100, "trtllm.offload_optimizer": False},
         "rollouts.batch_size",
         ["rollouts.batch_size=84"],
     ),
@@ -124,15 +124,16 @@ def only(problems: list[SettingsProblem]) -> SettingsProblem:
     return problem
 
 
-def test_more_prompt_tokens_than_a_tensorrt_tensor_holds() -> None:
-    settings = settings_with({"rollouts.engine": "trtllm", "rollouts.batch_size": 222})
-    problem = only(value_problems(settings, "grpo"))
-    assert problem.key == "rollouts.batch_size"
-    assert "454,656 prompt tokens" in problem.found and "at most 453,438" in problem.expected
-    assert problem.fix == "rollouts.batch_size=84"  # 221 pass TensorRT, but not the memory
-    large = changed(settings, {"cluster.memory_gib": 1000.0})
-    assert only(value_problems(large, "grpo")).fix == "rollouts.batch_size=221"
-    assert value_problems(changed(large, {"rollouts.batch_size": 221}), "grpo") == []
+def test_what_the_engine_gives_back() -> None:
+    engine = {"rollouts.engine": "trtllm"}
+    training, rollouts = phases(settings_with(engine), "grpo")
+    assert "optimizer" in training.items and "optimizer" not in rollouts.items
+    kept = phases(settings_with({**engine, "trtllm.offload_optimizer": False}), "grpo")[1]
+    assert kept.total - rollouts.total == training.items["optimizer"]
+    alone = phases(settings_with({**engine, "trtllm.unload_after_sampling": True}), "grpo")[0]
+    assert training.total - alone.total == training.items["engine weights"] + training.items["engine buffers"]
+    small = phases(settings_with({**engine, "trtllm.max_num_tokens": 16384}), "grpo")[1]
+    assert small.items["engine buffers"] < rollouts.items["engine buffers"] / 5
 
 
 def test_unchecked_without_a_size() -> None:
