@@ -10,6 +10,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 OVERRIDES ?=
 ARGS ?=
+WORKERS ?= logical
 LOCKS := requirements.lock requirements-torch.lock
 # The stamp names what is installed: another lock, or another interpreter asked for, is another stamp.
 STAMP := $(VENV)/.installed-$(shell (echo "$(PYTHON)"; cat $(LOCKS)) | sha256sum | cut -c 1-12)
@@ -19,11 +20,11 @@ INSTALL := $(PIP) install --no-deps --no-compile --progress-bar off
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 QUIET_CPU := $(OFFLINE) OMP_NUM_THREADS=1
 
-.PHONY: help setup demo test real-model bench bench-grading bench-evaluation bench-kills bench-data real-server lint format types lock clean
+.PHONY: help setup demo test real-model gpu-check bench bench-grading bench-evaluation bench-kills bench-data real-server lint format types lock image image-cpu clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	echo '  Variables: PYTHON=python3.12 (interpreter of .venv), OVERRIDES="key=value ..." (demo, real-model, bench), ARGS="..." (test)'
+	echo '  Variables: PYTHON=python3.12 (interpreter of .venv), OVERRIDES="key=value ..." (demo, real-model, gpu-check, bench), ARGS="..." (test, image, gpu-check), WORKERS=0 (test in one process)'
 
 setup: $(STAMP)  ## Make .venv from the lock (every other target does it too)
 
@@ -31,10 +32,13 @@ demo: $(STAMP)  ## SFT, then GRPO stages, then avg@n, on a tiny model: everythin
 	@$(OFFLINE) $(RUN) -m recipes.run_curriculum curriculum=demo run.directory=runs/demo $(OVERRIDES)
 
 test: $(STAMP)  ## Run the tests (ARGS="tests/unit -k loss" narrows)
-	@$(QUIET_CPU) $(RUN) -m pytest -q --durations=25 $(ARGS)
+	@$(QUIET_CPU) $(RUN) -m pytest -q --durations=25 -n $(WORKERS) --maxprocesses=4 --no-loadscope-reorder $(ARGS)
 
 real-model: $(STAMP)  ## The same code on SmolLM2-135M: import, sample, train, export, compare with transformers
 	@$(OFFLINE) $(RUN) -m recipes.real_model $(OVERRIDES)
+
+gpu-check: $(STAMP)  ## One GPU: what is installed, bf16 beside fp32 on the CPU, tokens/s, FLOP utilisation (ARGS=--require-gpu)
+	@$(OFFLINE) $(RUN) -m recipes.gpu_check $(ARGS) $(OVERRIDES)
 
 bench: $(STAMP)  ## Speed of GRPO steps on the tiny model with random weights (OVERRIDES as for demo)
 	@rm -rf runs/bench
@@ -70,10 +74,11 @@ real-server: $(STAMP)  ## HumanEval n=2 from llama.cpp's server and from transfo
 	fi
 	$(OFFLINE) $(RUN) -m tests.bench.real_server --server-python $(LLAMA)/bin/python $(ARGS)
 
-lint: $(STAMP)  ## ruff: rules and formatting; shellcheck: every shell script
+lint: $(STAMP)  ## ruff: rules and formatting; shellcheck: every shell script; hadolint: the Dockerfile
 	@$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/shellcheck --external-sources .ci/run $$(git ls-files '*.sh' '*.bash')
+	$(VENV)/bin/hadolint Dockerfile
 
 format: $(STAMP)  ## ruff: reformat and repair what can be repaired
 	@$(RUN) -m ruff format .
@@ -100,6 +105,23 @@ lock:  ## Write the lock from pyproject.toml (after a change of dependencies)
 	{ echo "# Written by \`make lock\` from pyproject.toml: every package, torch's apart (requirements-torch.lock), for Python 3.10 to 3.12 on Linux."
 	  awk -v torch="$$torch" '/^[a-z]/ {torchs = ($$0 ~ torch)} !torchs' build/pins; } > requirements.lock
 
+# The name of the image, and the first program that builds here: docker's client alone, without its service, does not.
+IMAGE ?= acereason-recipe
+image: TARGET := h100
+image: ## The container of H100 jobs, IMAGE=acereason-recipe:h100 (ARGS="--build-arg ACCEPT_VERSIONS=..."; docker or podman)
+image-cpu: TARGET := cpu
+image-cpu: ## The same for the CPU, IMAGE=acereason-recipe:cpu
+image image-cpu:
+	@builder=
+	if docker version >/dev/null 2>&1; then builder=docker; elif podman version >/dev/null 2>&1; then builder=podman; fi
+	if [ -z "$$builder" ]; then
+	  echo "No docker service and no podman here. Fix: start one of them (systemctl start docker), or build where one runs;" >&2
+	  echo "without an image: make setup and cluster=cpu" >&2
+	  exit 1
+	fi
+	sha=$$(git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null || true)
+	"$$builder" build --target $(TARGET) --tag $(IMAGE):$(TARGET) --build-arg GIT_SHA="$$sha" $(ARGS) .
+
 clean:  ## Remove .venv and caches (runs/ stays)
 	@rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -107,7 +129,8 @@ clean:  ## Remove .venv and caches (runs/ stays)
 # The stamp is written last: what was interrupted is repaired by the next make, and two makes at once take turns.
 # --no-deps: the lock is complete (tests/architecture/test_lock.py), so pip has nothing to resolve. torch comes last: of all
 # packages it alone has several builds of one version, and only the CUDA build, the one on PyPI, asks for the CUDA libraries.
-$(STAMP): $(LOCKS)
+# |: the stamp's name says which lock it is, so the lock's time says nothing (an image's environment cannot be written to).
+$(STAMP): | $(LOCKS)
 	@supported() { "$$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
 	fetched=0
 	phase() { printf '[setup %4d s] %s\n' "$$SECONDS" "$$*"; }

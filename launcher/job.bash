@@ -107,8 +107,10 @@ _run_in_allocation() {
   fi
   say "job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, start $((${SLURM_RESTART_COUNT:-0} + 1)): $command $*"
   _srun_flags
-  # One task looks at the allocation of all; a step's own variables would tell it of one task a node.
-  LAUNCH=(srun --nodes=1 --ntasks=1 --ntasks-per-node=1 "${FLAGS[@]}" env "SLURM_NTASKS_PER_NODE=$tasks_per_node")
+  # One task looks at the allocation of all; a step's own variables, and those of enroot's PyTorch hook, would tell it of one
+  # task a node.
+  LAUNCH=(srun --nodes=1 --ntasks=1 --ntasks-per-node=1 "${FLAGS[@]}"
+    env -u RANK -u LOCAL_RANK -u WORLD_SIZE "SLURM_NTASKS_PER_NODE=$tasks_per_node")
   _preflight "$command" "$@"
   if ((NODES > SLURM_JOB_NUM_NODES || DEVICES_PER_NODE > tasks_per_node)); then
     die "$EX_USAGE" "cluster.nodes=$NODES x cluster.devices_per_node=$DEVICES_PER_NODE, but the allocation has" \
@@ -141,15 +143,22 @@ _share_cpus() {
   export SRUN_CPUS_PER_TASK=${SRUN_CPUS_PER_TASK:-$((cpus > 0 ? cpus : 1))}
 }
 
-# FLAGS of every srun. One --container-mounts: of several, Slurm hands the last alone to pyxis. The image's own variables
-# win over the job's unless --container-env names them.
+# FLAGS of every srun; of what the site repeats, srun takes the last. One --container-mounts: of several, Slurm hands the
+# last alone to pyxis. The image's own variables win over the job's unless --container-env names them. TensorRT-LLM takes its
+# rank from MPI, and it must be torch's: without PMIx every task is rank 0 of 1. Caches (Triton's, the hub's) are written to
+# the home inside the container, which is not the user's.
 _srun_flags() {
-  local name names=MASTER_ADDR,MASTER_PORT,PYTHONUNBUFFERED
-  FLAGS=("${SRUN_FLAGS[@]}")
+  local name names=MASTER_ADDR,MASTER_PORT,PYTHONUNBUFFERED mpi=${MPI_TYPE-${CONTAINER_IMAGE:+pmix}}
+  FLAGS=(${mpi:+"--mpi=$mpi"} "${SRUN_FLAGS[@]}")
   if [ -z "${CONTAINER_IMAGE:-}" ]; then return; fi
+  case " ${SRUN_FLAGS[*]} " in # pyxis refuses both
+    *" --container-readonly "*) ;;
+    *) FLAGS+=(--container-writable) ;;
+  esac
   for name in $(compgen -e); do
     case $name in
-      NCCL_* | TORCH_* | UCX_* | NVTE_* | HF_* | WANDB_* | MLFLOW_* | OMP_NUM_THREADS | CUDA_DEVICE_MAX_CONNECTIONS)
+      NCCL_* | TORCH_* | UCX_* | NVTE_* | HF_* | WANDB_* | MLFLOW_* | OMP_NUM_THREADS | CUDA_DEVICE_MAX_CONNECTIONS | \
+        NEMO_* | TRANSFORMERS_* | TRITON_* | TLLM_* | OMPI_MCA_* | PYTORCH_CUDA_ALLOC_CONF)
         names+=,$name
         ;;
     esac
@@ -260,12 +269,13 @@ _finish() {
     say "saved; no batch job, so no requeue: start the same command again"
   elif ((restarts >= limit)); then
     say "saved, but not requeued: restarted $restarts times already (MAX_RESTARTS=$limit); sbatch the same command again"
-  elif scontrol requeue "$SLURM_JOB_ID"; then
-    say "saved and requeued: restart $((restarts + 1)) of at most $limit"
-    _end_log
-    exit 0
   else
-    say "saved, but Slurm refused to requeue the job; sbatch the same command again"
+    say "saved, requeueing: restart $((restarts + 1)) of at most $limit" # before it: a requeue ends this script
+    if scontrol requeue "$SLURM_JOB_ID"; then
+      _end_log
+      exit 0
+    fi
+    say "Slurm refused to requeue the job; sbatch the same command again"
   fi
   _end_log
   exit "$EX_TEMPFAIL"

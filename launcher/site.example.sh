@@ -9,12 +9,13 @@
 # SUBMIT_PYTHON=$HOME/venv/bin/python
 
 # --- Container (pyxis and enroot) ---------------------------------------------------------------------------------------
-# A local image starts faster than one from a registry.
+# The image of `make image`, imported with enroot (README.md beside this file); a local one starts faster than one from a
+# registry.
 # CONTAINER_IMAGE=/shared/images/recipe.sqsh
 # Besides the checkout: data, checkpoints and run directories, each at the same path inside and outside.
 # MOUNTS=/shared/data:/shared/data,/shared/runs:/shared/runs
-# More variables that the job sets and the image must not override; NCCL_*, TORCH_*, UCX_*, HF_*, WANDB_*, MLFLOW_* and
-# NVTE_* are passed on already where they are exported.
+# More variables that the job sets and the image must not override; NCCL_*, TORCH_*, UCX_*, NVTE_*, HF_*, TRANSFORMERS_*,
+# NEMO_*, TRITON_*, TLLM_*, OMPI_MCA_*, WANDB_* and MLFLOW_* are passed on already where they are exported.
 # CONTAINER_ENV=MY_TOKEN
 
 # --- Network ------------------------------------------------------------------------------------------------------------
@@ -26,8 +27,11 @@
 # --- Slurm --------------------------------------------------------------------------------------------------------------
 # How often a job may requeue itself before its time limit.
 # MAX_RESTARTS=20
+# How srun starts MPI; default: pmix in a container (TensorRT-LLM's ranks need it), else what Slurm is set to. `srun
+# --mpi=list` shows what there is; empty: srun's own default.
+# MPI_TYPE=pmix_v4
 # More words for srun.
-# SRUN_FLAGS=(--mpi=pmix)
+# SRUN_FLAGS=(--no-container-remap-root)
 
 # --- curriculum.sh ------------------------------------------------------------------------------------------------------
 # Passed to sbatch. `sbatch launcher/stage_x.sh` does not read them, because sbatch starts before this file is read: put

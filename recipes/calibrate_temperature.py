@@ -18,11 +18,13 @@ from typing import Any
 from tqdm import tqdm
 
 from recipes.backends.aligner.nemo_file import require_same_architecture
+from recipes.backends.rollout_engines import require_rollout_engine, rollout_engine
 from recipes.backends.start import start_frameworks
 from recipes.checkpoints.manifest import Parent
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.grading.graders import Grader, GradingOptions
 from recipes.reporting.temperature import print_temperature, write_temperature_png
+from recipes.rollouts.expected_lengths import ExpectedLengths
 from recipes.settings.compose import settings_from_command_line
 from recipes.settings.parallelism import grading_workers, width_multiple
 from recipes.settings.schema import Settings
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = settings_from_command_line("calibrate", __doc__ or "", arguments)
     folder = RunFolder(Path(settings.run.directory))
     with checked_input("python -m recipes.calibrate_temperature"):
+        require_rollout_engine(settings)
         tokenizer = load_tokenizer(settings.model.tokenizer)
         prompts = read_stage_prompts(settings, tokenizer)
         if settings.model.restore_from is not None:
@@ -52,7 +55,6 @@ def _measure(
     from recipes.backends.aligner.actor import GrpoActor
     from recipes.backends.aligner.policy import AlignerPolicy
     from recipes.backends.aligner.ranks import MegatronRanks
-    from recipes.backends.aligner.rollouts import MegatronEngine
     from recipes.backends.aligner.session import open_session
     from recipes.training.graded_sampling import GradedSampler
 
@@ -67,18 +69,18 @@ def _measure(
     )
     session.model.eval()
     pad_token, ranks = pad_token_of(tokenizer), MegatronRanks()
-    engine = MegatronEngine(
-        session.model,
-        end_tokens=[tokenizer.eos_token_id],
+    engine = rollout_engine(
+        session,
+        settings,
+        end_token=tokenizer.eos_token_id,
         pad_token=pad_token,
-        batch_size=settings.rollouts.batch_size,
+        expected_lengths=ExpectedLengths(prompts.order.problems, prompts.lengths),
     )
     grading = replace(settings.grading, workers=grading_workers(settings))
     with Grader(GradingOptions(**vars(grading))) as grader:
         sampler = GradedSampler(engine, tokenizer, grader, ranks)
-        record = measured_temperature(
-            settings, folder, prompts, parent, 0, sampler, AlignerPolicy(session, settings.grpo), pad_token
-        )
+        policy = AlignerPolicy(session, settings.grpo, engine.make_room)
+        record = measured_temperature(settings, folder, prompts, parent, 0, sampler, policy, pad_token)
     if ranks.is_main:
         print(f"grpo.temperature={record['temperature']:g}; {folder.temperature}, {_picture(folder)}")
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from recipes.backends.aligner.nemo_file import require_same_architecture, write_stage_model
+from recipes.backends.rollout_engines import require_rollout_engine, rollout_engine
 from recipes.backends.start import is_first_rank, is_launched, launch_ranks, start_frameworks
 from recipes.calibrate_temperature import measured_temperature
 from recipes.checkpoints.store import Checkpoint
@@ -22,6 +23,7 @@ from recipes.data.order import OrderPosition
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.export import export_by_ranks, export_finished
 from recipes.grading.graders import Grader, GradingOptions
+from recipes.rollouts.expected_lengths import ExpectedLengths
 from recipes.rollouts.ledger import Ledger
 from recipes.settings.compose import settings_from_command_line
 from recipes.settings.parallelism import grading_workers, width_multiple
@@ -47,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if folder.say_if_finished():
             export_finished(settings, folder)
             return
+        require_rollout_engine(settings)
         alone = not is_launched(settings.cluster)
         if alone:
             require_free(folder.directory)
@@ -77,7 +80,6 @@ def _train(
     from recipes.backends.aligner.actor import GrpoActor
     from recipes.backends.aligner.policy import AlignerPolicy
     from recipes.backends.aligner.ranks import MegatronRanks
-    from recipes.backends.aligner.rollouts import MegatronEngine
     from recipes.backends.aligner.session import open_session
     from recipes.training.entropy_watch import EntropyWatch
     from recipes.training.graded_sampling import GradedSampler
@@ -94,11 +96,12 @@ def _train(
         keep_reference=settings.grpo.kl_coefficient > 0,
     )
     pad_token, ranks, ledger = pad_token_of(tokenizer), MegatronRanks(), Ledger(folder.rollouts)
-    engine = MegatronEngine(
-        session.model,
-        end_tokens=[tokenizer.eos_token_id],
+    engine = rollout_engine(
+        session,
+        settings,
+        end_token=tokenizer.eos_token_id,
         pad_token=pad_token,
-        batch_size=settings.rollouts.batch_size,
+        expected_lengths=ExpectedLengths(prompts.order.problems, prompts.lengths, ledger),
     )
     grading = replace(settings.grading, workers=grading_workers(settings))
     with Grader(GradingOptions(**vars(grading))) as grader:
@@ -106,7 +109,7 @@ def _train(
         with checked_input(COMMAND):
             epochs = _epochs(settings, prompts, ledger, ranks, start.checkpoint)
             if settings.grpo.temperature == "auto":
-                policy = AlignerPolicy(session, settings.grpo)
+                policy = AlignerPolicy(session, settings.grpo, engine.make_room)
                 record = measured_temperature(
                     settings, folder, prompts, start.parent, start.step, sampler, policy, pad_token
                 )
@@ -127,7 +130,7 @@ def _train(
             sampler=sampler,
             validation=validation_of(settings, prompts.held_out, sampler),
             entropy_watch=EntropyWatch(settings.calibration.lowest_entropy, settings.calibration.highest_entropy),
-            policy=AlignerPolicy(session, settings.grpo),
+            policy=AlignerPolicy(session, settings.grpo, engine.make_room),
             ranks=ranks,
             store=start.store,
             ledger=ledger,

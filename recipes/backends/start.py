@@ -1,4 +1,4 @@
-"""First thing a command does: the right number of processes, the CPU room where there is no GPU, quiet frameworks."""
+"""First thing a command does: the right number of processes, patches for what the machine lacks, quiet frameworks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from recipes.settings.schema import ClusterSettings, Settings
@@ -20,6 +20,9 @@ def start_frameworks(settings: Settings, module: str, arguments: Sequence[str]) 
     Args:
         module: name for ``python -m``.
         arguments: command line after the module.
+
+    Raises:
+        SystemExit: as ``launch_ranks``; or a GPU profile asks for Transformer Engine or Apex, and it is not installed.
     """
     launch_ranks(settings.cluster, module, arguments)
     if not is_first_rank():
@@ -35,6 +38,34 @@ def start_frameworks(settings: Settings, module: str, arguments: Sequence[str]) 
         from recipes.backends.cpu.install import install_cpu_room
 
         install_cpu_room()
+    else:
+        from recipes.backends.cpu.condition import this_machine
+        from recipes.backends.cpu.install import install_stand_ins
+
+        machine = this_machine(cuda=True)
+        if problem := missing_kernels(settings.cluster, machine.packages):
+            raise SystemExit(problem)
+        install_stand_ins(machine)
+
+
+def missing_kernels(cluster: ClusterSettings, packages: Collection[str]) -> str | None:
+    """What a GPU profile asks for that is not installed, with the fix; None where all is there.
+
+    Args:
+        packages: which of ``apex`` and ``transformer_engine`` are installed.
+    """
+    problems = []
+    if cluster.layer_spec == "transformer_engine" and "transformer_engine" not in packages:
+        problems.append(
+            "cluster.layer_spec=transformer_engine: the package transformer_engine is not installed; run in the "
+            "container, or set cluster.layer_spec=local model.sequence_parallel=false"
+        )
+    if cluster.fused_kernels and not {"apex", "transformer_engine"} <= set(packages):
+        problems.append(
+            "cluster.fused_kernels=true: needs the packages apex and transformer_engine; run in the container, "
+            "or set cluster.fused_kernels=false"
+        )
+    return "\n".join(problems) or None
 
 
 def is_first_rank() -> bool:

@@ -38,8 +38,18 @@ DISTRIBUTIONS = (
 """What decides about weights, samples and verdicts."""
 
 
+IMAGE_COMMIT = ".image-commit"
+"""In an image's copy of the sources (Dockerfile): their commit, and ``-dirty`` behind it where they were changed."""
+
+
 def git_state(root: Path = ROOT) -> GitState | None:
-    """The commit of the checkout ``root``; None where it is none, or where git is absent or refuses to look."""
+    """The commit of the checkout ``root``, or of an image's copy of one.
+
+    None where it is neither, where the image was built without GIT_SHA, or where git is absent or refuses to look.
+    """
+    if not (root / ".git").exists() and (root / IMAGE_COMMIT).is_file():
+        commit, _, state = (root / IMAGE_COMMIT).read_text(encoding="utf-8").strip().partition("-")
+        return GitState(commit, state == "dirty") if commit else None
     top, sha = _git(root, "rev-parse", "--show-toplevel"), _git(root, "rev-parse", "HEAD")
     if not top or not sha or Path(top).resolve() != root.resolve():
         return None

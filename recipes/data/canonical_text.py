@@ -82,6 +82,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_DRAWN = ["[", "/", "asy"]
+"""Before the bracket that ends an Asymptote drawing."""
 _INSTRUCTION = re.compile(
     r"(?:please )?(?:lets? )?(?:think|reason) step by step"
     r"(?: and (?:put|output) (?:your|the) final answer (?:with)?in boxed)?"
@@ -99,7 +101,8 @@ def canonical_text(text: str) -> str:
 
 
 def canonical_sentences(text: str) -> Sentences:
-    """The same tokens by sentences. A sentence ends at ``.``, ``?`` or ``!`` before a blank or the end of the text.
+    """The same tokens by sentences. A sentence ends at ``.``, ``?`` or ``!`` before a blank or the end of the text, and
+    at the end of an Asymptote drawing.
 
     A sentence that only says how to answer ("Please reason step by step ...") is left out unless it is all there is.
     """
@@ -233,6 +236,8 @@ def _tokens(text: str) -> list[str]:
             out.append(token[1])
         elif first in ")]" and out and out[-1] == _END:
             out.insert(-1, token)
+        elif token == "]" and out[-3:] == _DRAWN:
+            out += ["]", _END]
         else:
             out.append(first if first in "-_" and token != "->" else token)
     return out

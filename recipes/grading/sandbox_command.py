@@ -97,16 +97,26 @@ def bubblewrap() -> tuple[str, str]:
 
 
 def privileged() -> bool:
-    """Whether this process may mount, and give a sandbox a user of its own, without a user namespace."""
+    """Whether this process may mount, and give a sandbox a user of its own, without a user namespace.
+
+    Root of a namespace that maps no other user (pyxis and enroot remap a job's user to it) has nobody to give.
+    """
     with open("/proc/self/status") as status:
         effective = int(next(line for line in status if line.startswith("CapEff:")).split()[1], 16)
-    return os.geteuid() == 0 and all(effective >> bit & 1 for bit in _CAPABILITIES.values())
+    if os.geteuid() != 0 or not all(effective >> bit & 1 for bit in _CAPABILITIES.values()):
+        return False
+    return _mapped_users()[1] > 1
+
+
+def _mapped_users() -> tuple[int, int]:
+    """The longest range of user ids of this user namespace: its first one, and how many they are."""
+    with open("/proc/self/uid_map") as uid_map:
+        return max(((int(a), int(n)) for a, _, n in map(str.split, uid_map)), key=lambda pair: pair[1])
 
 
 def sandbox_uid(unique: int) -> int:
     """A user id for a privileged sandbox: high, mapped in this user namespace, and as unique as ``unique`` is."""
-    with open("/proc/self/uid_map") as uid_map:
-        start, length = max(((int(a), int(n)) for a, _, n in map(str.split, uid_map)), key=lambda pair: pair[1])
+    start, length = _mapped_users()
     base = 2_000_000_000 if start + length > 2_010_000_000 else start + length // 2
     return base + unique % min(10_000_000, start + length - base - 1)
 

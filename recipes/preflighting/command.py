@@ -11,6 +11,7 @@ from recipes.data.tokenizer import TokenizerError, load_tokenizer
 from recipes.preflighting import checkpoints, data_files, demonstrations, installation, machine, prompt_rules
 from recipes.preflighting.data_files import DataFiles
 from recipes.preflighting.findings import Findings
+from recipes.preflighting.memory import memory_lines
 from recipes.records import Problem
 from recipes.settings.benchmarks import benchmarks
 from recipes.settings.checks import file_problems, value_problems, value_warnings
@@ -29,6 +30,8 @@ class Preflight:
     on_node: bool
     """True: this machine is one of the job's, so its devices and cores count."""
     files: DataFiles = field(default_factory=DataFiles)
+    check_files: bool = True
+    """False: only what the settings alone say: neither data nor checkpoints, run folders or disks."""
     to_come: tuple[Path, ...] = ()
     """Folders that earlier steps of a curriculum will have filled: what lies in them is no missing file."""
     _tokenizers: dict[str, Any] = field(default_factory=dict)
@@ -37,6 +40,11 @@ class Preflight:
         """All that is wrong with one command, which is no curriculum."""
         values = value_problems(settings, command)
         findings = Findings(problems=[*values, *launch_problems(settings, command, self.environ)])
+        if isinstance(settings, Settings):
+            findings.looked_at += memory_lines(settings, command)
+        if not self.check_files:
+            findings.add(installation.frameworks(settings, command, on_node=self.on_node))
+            return findings
         missing = [p for p in file_problems(settings, command) if not self.will_come(p.found.rpartition(": ")[0])]
         findings.problems += missing
         findings.add(installation.frameworks(settings, command, on_node=self.on_node))

@@ -28,7 +28,8 @@ def curriculum(
         stages: its stages, in order.
         words: of its command line.
     """
-    findings, root = _progress(settings, stages, words), Path(settings.run.directory)
+    root = Path(settings.run.directory)
+    findings = _progress(settings, stages, words) if preflight.check_files else Findings()
     generated = generates_data(settings)
     preflight.to_come = (Path(settings.data.directory), root / "initial") if generated else ()
     checkpoint = str(root / "initial" / "model.nemo") if generated else settings.curriculum.initial_model
@@ -42,6 +43,8 @@ def curriculum(
             stage.settings, engine=replace(stage.settings.engine, checkpoint=checkpoint, name="megatron")
         )
         _take(findings, preflight.command(evaluated, "evaluate"), f"evaluation of {stage.name}")
+    if not preflight.check_files:
+        return findings
     findings.add(machine.writable("run.directory", str(final_hf(root))))
     todo = [stage for stage in stages if not checkpoints.is_finished(str(root / stage.name))]
     needs = {str(root / stage.name): machine.stage_bytes(stage.settings, stage.command) for stage in todo}

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,12 @@ class Ledger:
         for rates in self.solve_rates_by_epoch().values():
             latest.update(rates)
         return latest
+
+    def new_solve_rates(self, read: Collection[Path]) -> Iterator[tuple[Path, dict[str, SolveRate]]]:
+        """(file of counts, problem id -> solve rate in it) of every step and replica not in ``read``, in order."""
+        for path in _files(self.groups, 0, None):
+            if path not in read:
+                yield path, {row["problem_id"]: _solve_rate([row[name] for name in _COUNTS]) for row in _read(path)}
 
     def write_totals(self) -> None:
         """Keep the solve rates of a stage that is done in one file; atomic."""

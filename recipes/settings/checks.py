@@ -17,9 +17,11 @@ from recipes.settings.bounds import bound_problems
 from recipes.settings.deployment_checks import ModelLimits, deployment_problems, fitting_problems
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.evaluation_schema import EngineSettings, EvaluationSettings
+from recipes.settings.memory_checks import memory_problems
 from recipes.settings.prepare_checks import prepare_inputs, prepare_problems
 from recipes.settings.relations import relation_problems, relation_warnings
 from recipes.settings.schema import AnySettings, ExportSettings, PrepareSettings, Settings
+from recipes.settings.trtllm_checks import trtllm_problems
 
 TRAINING = ("sft", "grpo")
 _SAMPLING = ("grpo", "calibrate")
@@ -41,7 +43,15 @@ def check_files(settings: AnySettings, command: str) -> None:
 
 
 def value_problems(settings: AnySettings, command: str) -> list[SettingsProblem]:
-    """Values that cannot work in ``command``, in the order of the schema's sections.
+    """Values that cannot work in ``command``: those of ``sound_problems``, and where there are none, memory's."""
+    problems = sound_problems(settings, command)
+    if problems or not isinstance(settings, Settings):
+        return problems
+    return memory_problems(settings, command)
+
+
+def sound_problems(settings: AnySettings, command: str) -> list[SettingsProblem]:
+    """Values that contradict themselves or each other, in the order of the schema's sections.
 
     Relations between values are looked at once every single value is sound and the stage is one of the command's: no
     problem follows from another.
@@ -62,6 +72,7 @@ def value_problems(settings: AnySettings, command: str) -> list[SettingsProblem]
         *benchmark_problems(settings),
         *_engine_on_finish(settings, command),
         *(relation_problems(settings) if command in _SAMPLING else ()),
+        *(trtllm_problems(settings) if command in _SAMPLING else ()),
     ]
 
 
@@ -155,6 +166,16 @@ def _stage(settings: Settings, command: str) -> Iterator[SettingsProblem]:
 
 def _device(settings: Settings, command: str) -> Iterator[SettingsProblem]:
     cluster = settings.cluster
+    megatron = command != "evaluate" or settings.engine.name == "megatron"
+    tensor = settings.model.tensor_model_parallel_size
+    plain = cluster.accelerator == "cpu" or cluster.layer_spec == "local"
+    if megatron and plain and settings.model.sequence_parallel and tensor > 1:
+        yield SettingsProblem(
+            "model.sequence_parallel",
+            "true",
+            "false with cluster.layer_spec=local: torch's norm sees the whole sequence only",
+            "model.sequence_parallel=false",
+        )
     if cluster.accelerator != "cpu":
         return
     if cluster.precision != "32":
@@ -175,14 +196,6 @@ def _device(settings: Settings, command: str) -> Iterator[SettingsProblem]:
             "false on cluster.accelerator=cpu: the fusions need CUDA",
             "cluster.fused_kernels=false",
         )
-    megatron = command != "evaluate" or settings.engine.name == "megatron"
-    if megatron and settings.model.sequence_parallel and settings.model.tensor_model_parallel_size > 1:
-        yield SettingsProblem(
-            "model.sequence_parallel",
-            "true",
-            "false on cluster.accelerator=cpu: torch's norm, of cluster.layer_spec=local, sees the whole sequence only",
-            "model.sequence_parallel=false",
-        )
 
 
 def _lengths(settings: Settings, command: str) -> Iterator[SettingsProblem]:
@@ -199,7 +212,7 @@ def _lengths(settings: Settings, command: str) -> Iterator[SettingsProblem]:
             continue
         room = positions - prompt
         fix = (
-            f"{key}={room}"
+            f"{key}={room}, or model.max_position_embeddings={prompt + response}"
             if room > 0
             else f"data.max_prompt_length={positions // 4} {key}={positions - positions // 4}"
         )
@@ -214,7 +227,7 @@ def _lengths(settings: Settings, command: str) -> Iterator[SettingsProblem]:
             "sft.max_sequence_length",
             f"{settings.sft.max_sequence_length} tokens",
             f"at most model.max_position_embeddings={positions}",
-            f"sft.max_sequence_length={positions}",
+            f"sft.max_sequence_length={positions}, or model.max_position_embeddings={settings.sft.max_sequence_length}",
         )
 
 

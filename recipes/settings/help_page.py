@@ -16,7 +16,7 @@ _GROUP_MEANING = {
     "stage": "the paper's stages, small diffs of conf/base",
     "model": "architecture and weights; the cluster names the default",
     "cluster": "the machine: devices, precision, kernels",
-    "scale": "what a small model changes in a stage; follows model and stage by itself",
+    "scale": "what a model changes in a stage; follows model and stage by itself",
     "benchmark": "held-out problems, several with commas",
     "engine": "what an evaluation samples from",
     "curriculum": "the stages of recipes.run_curriculum, in order",
@@ -61,7 +61,7 @@ def _groups(values: Mapping[str, Any], options: Mapping[str, Sequence[str]]) -> 
         marked = "  ".join(f"{name}*" if name in used else name for name in names)
         lines += [f"  {group:<11}{_GROUP_MEANING[group]}"]
         lines += textwrap.wrap(
-            marked or "(none for this model: the paper's values)",
+            marked or "(none for this model)",
             _WIDTH,
             initial_indent=" " * 13,
             subsequent_indent=" " * 13,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from recipes.memory.architecture import parameters as architecture_parameters
 from recipes.settings.benchmarks import benchmarks
 from recipes.settings.commands import COMMANDS
 from recipes.settings.errors import SettingsProblem
+from recipes.settings.memory_plan import architecture
 from recipes.settings.parallelism import data_parallel_size, world_size
 from recipes.settings.prepare_plan import prepare_lines
 from recipes.settings.schema import AnySettings, ExportSettings, ModelSettings, PrepareSettings, Settings
@@ -72,12 +74,7 @@ def launch_problems(settings: AnySettings, command: str, environ: Mapping[str, s
 
 def parameters(model: ModelSettings) -> int:
     """Weights of the model, embedding padding included (7,615,616,512 for Qwen2.5-Math-7B)."""
-    hidden, heads, groups = model.hidden_size, model.num_attention_heads, model.num_query_groups
-    qkv_channels = hidden // heads * (heads + 2 * groups)
-    attention = hidden * qkv_channels + hidden * hidden + (qkv_channels if model.architecture == "qwen2" else 0)
-    layer = attention + 3 * hidden * model.ffn_hidden_size + 2 * hidden
-    embeddings = hidden * model.vocab_size * (1 if model.tie_word_embeddings else 2)
-    return model.num_layers * layer + embeddings + hidden
+    return architecture_parameters(architecture(model))
 
 
 def planned_steps(settings: Settings) -> int | None:

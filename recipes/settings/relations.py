@@ -71,7 +71,8 @@ def _validation(settings: Settings) -> Iterator[SettingsProblem]:
             "evaluation.max_response_length",
             f"{budget} tokens, {prompt + budget} with data.max_prompt_length={prompt}",
             f"at most model.max_position_embeddings={positions} tokens together, for the held-out score",
-            f"evaluation.max_response_length={positions - prompt}, or validation.every_steps=0",
+            f"evaluation.max_response_length={positions - prompt}, validation.every_steps=0, "
+            f"or model.max_position_embeddings={prompt + budget}",
         )
 
 

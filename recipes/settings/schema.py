@@ -12,6 +12,7 @@ from recipes.settings.deployment_schema import DeploymentSettings, FinishSetting
 from recipes.settings.evaluation_schema import BenchmarkSettings, EngineSettings, EvaluationSettings
 from recipes.settings.grading_schema import GradingSettings
 from recipes.settings.prepare_schema import PrepareSettings
+from recipes.settings.trtllm_schema import TrtllmSettings
 
 
 @dataclass
@@ -81,6 +82,10 @@ class ClusterSettings:
     distributed_timeout_minutes: int
     threads_per_process: int
     """CPU threads of one process; 0 leaves torch's own choice."""
+    memory_gib: float | None
+    """Of one device; the memory plan of every command that trains or samples must fit. null: not checked."""
+    memory_reserve_gib: float
+    """Of it, what the plan leaves to CUDA, NCCL and the allocator."""
 
 
 @dataclass
@@ -111,6 +116,8 @@ class OptimizerSettings:
     betas: list[float]
     weight_decay: float
     gradient_clip: float
+    gradient_dtype: str
+    """Of the gradients' buffer and of their sum over micro-batches and ranks: ``fp32`` or ``bf16``."""
 
 
 @dataclass
@@ -243,7 +250,7 @@ class RolloutSettings:
     """The sampling engine."""
 
     engine: str
-    """``megatron``: the training model itself."""
+    """``megatron``: the training model itself; ``trtllm``: TensorRT-LLM, refitted after every update (``trtllm``)."""
     batch_size: int
     """Sequences that one engine decodes at a time."""
 
@@ -308,6 +315,7 @@ class Settings:
     validation: ValidationSettings
     calibration: CalibrationSettings
     rollouts: RolloutSettings
+    trtllm: TrtllmSettings
     grading: GradingSettings
     checkpoint: CheckpointSettings
     logging: LoggingSettings

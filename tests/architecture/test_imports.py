@@ -16,10 +16,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "records": (),
     "atomic_files": (),
     "objectives": (),
-    "settings": ("recipes.records",),
+    "memory": (),
+    "settings": ("recipes.records", "recipes.memory"),
     "grading": ("recipes.records",),
     "data": ("recipes.records",),
     "servers": (),
+    "container": (),
     "checkpoints": ("recipes.records",),
     "rollouts": ("recipes.records", "recipes.grading"),
     "training": (
@@ -33,15 +35,20 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "backends": (
         "recipes.records",
+        "recipes.memory",
         "recipes.settings.schema",
         "recipes.objectives",
         "recipes.checkpoints",
         "recipes.rollouts.engine",
+        "recipes.rollouts.batches_by_length",
+        "recipes.rollouts.engine_agreement",
         "recipes.training.ports",
     ),
     "curriculum": ("recipes.records", "recipes.settings", "recipes.data", "recipes.checkpoints"),
+    "gpu_checking": ("recipes.settings.schema",),
     "preflighting": (
         "recipes.records",
+        "recipes.memory",
         "recipes.settings",
         "recipes.data",
         "recipes.grading",
@@ -80,8 +87,14 @@ EVERYWHERE = ("recipes.atomic_files",)
 
 # What rooms do without when they are imported: a laptop without the frameworks can still compose, grade and report.
 WITHOUT: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("records", "grading", "rollouts", "data.jsonl"): (*FRAMEWORKS, "torch", "lightning", "transformers", "hydra"),
-    ("settings", "curriculum", "preflighting", "preparation", "reporting"): (
+    ("records", "memory", "grading", "rollouts", "container", "data.jsonl"): (
+        *FRAMEWORKS,
+        "torch",
+        "lightning",
+        "transformers",
+        "hydra",
+    ),
+    ("settings", "curriculum", "preflighting", "gpu_checking", "preparation", "reporting"): (
         *FRAMEWORKS,
         "torch",
         "lightning",

@@ -7,7 +7,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from tests.attacks import (
     attacks_on_time,
 )
 from tests.attacks.attack import HOST_SECRET, PROBE, Attack
+from tests.attacks.processes import children
 
 LIMITS = SandboxLimits(memory_bytes=256 << 20, processes=24, tmp_bytes=32 << 20, output_bytes=8 << 20)
 ATTACKS = [
@@ -89,13 +90,13 @@ def namespace_of(sandbox: Sandbox) -> str:
         return "unknown"
 
 
-def left_behind(namespace: str) -> list[str]:
-    """Processes of that namespace, and this process's own children, zombies too."""
+def left_behind(namespace: str, before: Collection[int]) -> list[str]:
+    """Processes of that namespace, and children of this process, zombies too, that were not there ``before``."""
     found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+    own = children()
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
         try:
-            parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
-            if int(parent) == os.getpid() or os.readlink(f"/proc/{pid}/ns/pid") == namespace:
+            if (pid in own and pid not in before) or os.readlink(f"/proc/{pid}/ns/pid") == namespace:
                 found.append(Path(f"/proc/{pid}/status").read_text())
         except OSError:
             continue
@@ -104,7 +105,7 @@ def left_behind(namespace: str) -> list[str]:
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 def test_attack_is_contained(attack: Attack, host: Host) -> None:
-    started = time.monotonic()
+    before, started = children(), time.monotonic()
     with Sandbox.start(LIMITS) as sandbox:
         namespace = namespace_of(sandbox)
         sandbox.send({"do": "load", "source": PROBE + attack.source, "header": False})
@@ -113,7 +114,7 @@ def test_attack_is_contained(attack: Attack, host: Host) -> None:
         ended = time.monotonic()
         probe = _run(sandbox, b"probe\n", 5.0, 10.0)
     output = outcome["stdout"].decode(errors="replace") + outcome["stderr"]
-    assert left_behind(namespace) == []
+    assert left_behind(namespace, before) == []
     assert outcome["limit"] in attack.limits, outcome
     assert not attack.exits or outcome["exit"] in attack.exits, outcome
     assert host.secret not in output

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 import time
 
@@ -12,6 +11,7 @@ from recipes.grading.code_test_format import parse_tests
 from recipes.grading.code_tests import grade_program
 from recipes.grading.code_verdict import CodeOptions
 from recipes.grading.sandbox import SandboxUnavailable, require_sandbox
+from tests.attacks.processes import children
 from tests.attacks.reward_hacks import ENDS, FORGERIES, PATCHES, RETURNS
 
 try:
@@ -45,15 +45,14 @@ PROGRAMS = {**HACKS, **{f"{name}, in the call": in_call(source) for name, source
 @pytest.mark.parametrize("kind", TESTS)
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_no_wrong_pass(name: str, kind: str) -> None:
-    started = time.monotonic()
+    before, started = children(), time.monotonic()
     verdict = grade_program(PROGRAMS[name], parse_tests(TESTS[kind]), CodeOptions())
     assert not verdict.correct
     assert verdict.passed == 0
     assert verdict.verdict not in ("pass", "no_code", "sandbox_error"), verdict
     assert SECRET not in str((verdict.first_failure or {}).get("found")) or "answer" in name
     assert time.monotonic() - started < 30
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert children() <= before
 
 
 @pytest.mark.parametrize("kind", TESTS)

@@ -151,7 +151,10 @@ def main() -> int:
             *common, "engine=openai", f"engine.url={URL}", f"engine.model={MODEL}", "engine.concurrency=2",
             f'engine.extra="{extra}"', f"output={folder / 'llama_cpp'}",
         ])  # fmt: skip
-    evaluate([*common, "engine=hf", f"engine.checkpoint={folder / 'hf'}", f"output={folder / 'hugging_face'}"])
+    evaluate([
+        *common, "engine=hf", f"engine.checkpoint={folder / 'hf'}", "engine.batch_size=32",
+        f"cluster.threads_per_process={given.threads}", f"output={folder / 'hugging_face'}",
+    ])  # fmt: skip
     good = same_scores([folder / "llama_cpp", folder / "hugging_face"]) and agreed
     print("the same within sampling error" if good else "NOT the same")
     return 0 if good else 1

@@ -152,6 +152,9 @@ def test_greedy_decoding_is_that_of_transformers(results, network):
     for layout in LAYOUTS:
         found = json.loads((results / f"generations_{'_'.join(map(str, layout))}.json").read_text())
         assert found["greedy"] == expected, layout
+        assert found["prefill_in_parts"] == expected, layout
+        assert found["while_training"] == expected, (layout, "training mode, full recomputation, sequence parallel")
+        assert found["given_back"] == [True], layout
 
 
 def test_sampling_is_the_same_at_every_layout(results):

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import product
 from pathlib import Path
+from unittest import mock
 
 import torch
 
+from recipes.memory import engines
 from tests.distributed.rollouts import fixed_groups
 from tests.parity.forked_ranks import run_on_forked_ranks
 from tests.parity.tiny_models import ZOO
@@ -82,11 +86,47 @@ def _sample(folder: Path, layout: tuple[int, int, int], session, ranks) -> None:
 
     engine = MegatronEngine(session.model, end_tokens=[256], pad_token=256, batch_size=3)
     results = {}
-    for name, temperature in (("greedy", 0.0), ("sampled", 0.85)):
+
+    def sample(name: str, temperature: float) -> None:
         generations = engine.generate(PROMPTS, max_new_tokens=NEW_TOKENS, temperature=temperature, top_p=1.0, seed=11)
         results[name] = [[list(g.tokens), g.truncated] for g in generations]
+
+    sample("greedy", 0.0)
+    sample("sampled", 0.85)
+    with mock.patch.object(engines, "PREFILL_TOKENS", 6):  # rows of two prompts at a time, then of one
+        sample("prefill_in_parts", 0.0)
+    with as_on_h100(session.model) as unchanged:
+        sample("while_training", 0.0)
+    results["given_back"] = unchanged
     if ranks.is_main:
         (folder / f"generations_{'_'.join(map(str, layout))}.json").write_text(json.dumps(results))
+
+
+@contextmanager
+def as_on_h100(model) -> Iterator[list[bool]]:
+    """Training mode, full recomputation and, over tensor-parallel ranks, sequence parallelism, as after an update.
+
+    Sequence parallelism is switched on behind the back of torch's norm, which refuses it when it is built and computes
+    the same for each token. The list tells afterwards whether sampling gave everything back.
+    """
+    config, (chunk,) = model.transformer_config, model.model
+    flags = [
+        (module, name)
+        for module in chunk.modules()
+        for name in ("sequence_parallel", "reduce_scatter_embeddings")
+        if hasattr(module, name) and model.cfg.tensor_model_parallel_size > 1
+    ]
+    owners = [*flags, *([(config, "sequence_parallel")] if flags else [])]
+    for owner, name in owners:
+        setattr(owner, name, True)
+    config.recompute_granularity, config.recompute_method, config.recompute_num_layers = "full", "uniform", 1
+    chunk.train()
+    unchanged: list[bool] = []
+    yield unchanged
+    unchanged.append(chunk.training and all(getattr(owner, name) for owner, name in owners))
+    for owner, name in owners:
+        setattr(owner, name, False)
+    config.recompute_granularity = config.recompute_method = config.recompute_num_layers = None
 
 
 def _reference(folder: Path, layout: tuple[int, int, int], session, ranks) -> None:

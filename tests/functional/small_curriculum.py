@@ -1,4 +1,4 @@
-"""A curriculum of three stages that is over in a minute or two, and what of it must not depend on interruptions."""
+"""A curriculum of two stages that is over in a minute, and what of it must not depend on interruptions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from recipes.checkpoints.nemo_archive import WEIGHTS_NAME, unpacked
 from recipes.data import tiny_code, tiny_math, tiny_tokenizer
 from recipes.data.jsonl import demonstration_row, problem_row, write_jsonl
 
-STAGES = ("sft", "math1", "code1")
-STEPS = {"sft": 48, "math1": 4, "code1": 4}
+STAGES = ("sft", "code1")
+STEPS = {"sft": 48, "code1": 4}
 BENCHMARKS = ("tiny_math", "tiny_code")
 _TIMES = ("seconds", "_time", "tokens_per_second", "time_")
 """Marks in the names of what a clock measured."""
@@ -29,7 +29,7 @@ def write_data(folder: Path) -> None:
     both = [demonstration_row(row) for row in (*math, *code)]
     write_jsonl(folder / "sft_train.jsonl", both)
     write_jsonl(folder / "sft_validation.jsonl", both[::4])
-    for name, rows in (("math1", math), ("code1", code), ("heldout", math[:8]), ("heldout_code", code[:8])):
+    for name, rows in (("code1", code), ("heldout", math[:8]), ("heldout_code", code[:8])):
         write_jsonl(folder / f"{name}.jsonl", [problem_row(row.problem) for row in rows])
 
 
@@ -44,7 +44,7 @@ def words(data: Path) -> list[str]:
         "sft.epochs": STEPS["sft"] // 2,
         "sft.global_batch_size": 16,
         "sft.micro_batch_size": 16,
-        "grpo.max_steps": STEPS["math1"],
+        "grpo.max_steps": STEPS["code1"],
         "grpo.prompts_per_step": 4,
         "grpo.rollouts_per_prompt": 4,
         "grpo.micro_batch_size": 16,

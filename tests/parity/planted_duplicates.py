@@ -41,14 +41,14 @@ def _commands(text: str, dice: random.Random) -> str:
         (r"\\[dt]?frac(?![A-Za-z])", r"\\dfrac"), (r"\\leq?(?![A-Za-z])", r"\\leqslant"), (r"\\geq?(?![A-Za-z])", "≥"),
         (r"\\(?:ldots|cdots|dots)(?![A-Za-z])", r"\\dots"), (r"\\neq?(?![A-Za-z])", r"\\ne"),
         (r"\\mbox|\\text(?![A-Za-z])", r"\\textrm"),
-        (r"(?<!\\left)(?<!\\)\((?=[^()]*\))([^()]*)\)", r"\\left(\1\\right)"),
+        (r"(?<!\\left)(?<![\\_])\((?=[^()]*\))([^()]*)\)", r"\\left(\1\\right)"),
     ):  # fmt: skip
         text = re.sub(old, new, text)
     return text
 
 
 def _scripts(text: str, dice: random.Random) -> str:
-    return re.sub(r"([\^_])(\w)(?![\w.])", r"\1{\2}", text)
+    return re.sub(r"(?<!_)([\^_])([^\W_])(?![\w.])", r"\1{\2}", text)
 
 
 def _bare_scripts(text: str, dice: random.Random) -> str:
@@ -57,7 +57,7 @@ def _bare_scripts(text: str, dice: random.Random) -> str:
 
 def _delimiters(text: str, dice: random.Random) -> str:
     text = text.replace("$$", "$")
-    return re.sub(r"(?<!\\)\$([^$]*)(?<!\\)\$", r"\\(\1\\)", text)
+    return re.sub(r"(?<!\\)\$((?:\\\$|[^$])*)(?<!\\)\$", r"\\(\1\\)", text)
 
 
 def _thin_spaces(text: str, dice: random.Random) -> str:

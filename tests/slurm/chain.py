@@ -10,6 +10,9 @@ from pathlib import Path
 from recipes.settings.overrides import literal
 from tests.slurm.cluster import ENDED, LAUNCHER, Slurm
 
+STAGES = ("sft", "math1", "math2", "code1")
+"""Of the paper's seven: each adds two jobs, and the graph of all jobs is looked at in ``test_dry_run``."""
+
 INTERPRETER = """#!/usr/bin/env bash
 # Python, but the training of a stage that BROKEN names fails.
 if [ -e {broken!r} ]; then

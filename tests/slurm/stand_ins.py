@@ -39,6 +39,7 @@ case "$1 $2" in
 esac
 """,
     "python": f"""{_RECORD.format(name="python.calls")}
+echo "${{RANK:--}} ${{LOCAL_RANK:--}} ${{WORLD_SIZE:--}}" >>"$FOLDER/python.ranks"
 if [[ " $* " == *" recipes.preflight "* ]]; then
   printf 'RUN_DIRECTORY=%q NODES=%q DEVICES_PER_NODE=%q AFTER=%q\\n' "$FOLDER/a run" "$WANTED_NODES" 2 "$WANTED_AFTER"
   exit "$PREFLIGHT_STATUS"

@@ -47,17 +47,51 @@ def test_a_container_gets_one_list_of_mounts_and_the_jobs_variables(job: StandIn
         CONTAINER_IMAGE=site["image"],
         MOUNTS=site["mounts"],
         CONTAINER_ENV="MY_TOKEN",
+        TRANSFORMERS_OFFLINE="1",
         NCCL_SOCKET_IFNAME="bond0",
     )
     root = str(Path(__file__).resolve().parents[2])
+    assert len(job.calls("srun")) == 2
     for call in job.calls("srun"):  # preflight looks at the container's files, so it runs there too
         assert call.count(f"--container-image={site['image']}") == 1
         assert [word for word in call if word.startswith("--container-mounts")] == [
             f"--container-mounts={root}:{root},{site['mounts']}"
         ]
         assert f"--container-workdir={root}" in call
+        assert {"--mpi=pmix", "--no-container-mount-home", "--container-writable"} <= set(call)
         (names,) = (word for word in call if word.startswith("--container-env="))
-        assert {"MASTER_ADDR", "MASTER_PORT", "NCCL_SOCKET_IFNAME", "MY_TOKEN"} <= {*names.partition("=")[2].split(",")}
+        passed = {*names.partition("=")[2].split(",")}
+        assert {"MASTER_ADDR", "MASTER_PORT", "NCCL_SOCKET_IFNAME", "MY_TOKEN", "TRANSFORMERS_OFFLINE"} <= passed
+
+
+@pytest.mark.parametrize(
+    ("site", "expected", "unwanted"),
+    [
+        ("", [], "--mpi"),  # without a container Slurm's own default
+        ("MPI_TYPE=pmi2", ["--mpi=pmi2"], "--container"),
+        ("CONTAINER_IMAGE=x.sqsh MPI_TYPE=pmix_v4", ["--mpi=pmix_v4", "--container-writable"], "--mpi=pmix "),
+        ("CONTAINER_IMAGE=x.sqsh MPI_TYPE=", ["--container-image=x.sqsh"], "--mpi"),
+        (
+            "CONTAINER_IMAGE=x.sqsh SRUN_FLAGS=(--container-readonly --mpi=none)",
+            ["--mpi=pmix", "--container-readonly", "--mpi=none"],  # of two, srun takes the last
+            "--container-writable",
+        ),
+    ],
+)
+def test_how_a_site_sets_mpi_and_the_container(job: StandIns, site: str, expected: list[str], unwanted: str) -> None:
+    path = job.folder / "site.sh"
+    path.write_text(site + "\n")
+    assert job.run("stage_math1.sh", SITE_FILE=str(path)).status == 0
+    for call in job.calls("srun"):
+        assert [word for word in call if word in expected] == expected
+        assert not [word for word in call if f"{word} ".startswith(unwanted)]
+
+
+def test_preflight_does_not_take_its_step_for_the_job(job: StandIns) -> None:
+    """enroot's hook 50-slurm-pytorch.sh sets the ranks' variables in every step, preflight's single task included."""
+    hook = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+    assert job.run("stage_math1.sh", **hook).status == 0
+    assert (job.folder / "python.ranks").read_text().splitlines() == ["- - -", "0 0 1"]  # preflight, then the step
 
 
 def test_the_site_file_is_read_and_a_missing_one_is_named(job: StandIns) -> None:

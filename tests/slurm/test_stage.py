@@ -102,7 +102,7 @@ def test_usr1_saves_requeues_and_ends_in_the_same_weights(stage: Stage, interrup
     job, said = stage.slurm.ended(number), interrupted.log.read_text()
     assert (job.exit_code, job.restarts) == ("0:0", 1), said[-6000:]
     assert "start 1: grpo" in said, "the log of the first start is still there"
-    assert "saved and requeued: restart 1 of at most 20" in said
+    assert "saved, requeueing: restart 1 of at most 20" in said
     assert "start 2: grpo" in said
     assert {f"{number}-0.log", f"{number}-1.log"} == {path.name for path in (run / "slurm").iterdir()}
     assert not (run / "interrupted.json").exists()

@@ -39,6 +39,9 @@ class LossSums:
 class GrpoActor(MegatronGPTReinforceActorModel):
     """Megatron policy with forward/backward passes for GRPO."""
 
+    weights_version = 0
+    """Updates since the model was loaded: an engine with weights of its own sees by it when to renew them."""
+
     def micro_batches(self, batch: PolicyBatch, micro_batch_size: int) -> list[PolicyBatch]:
         """Cut a batch into micro-batches of rollouts of like length, each no wider than its longest rollout.
 

@@ -53,7 +53,6 @@ def kernel_config(cluster: ClusterSettings) -> dict[str, Any]:
         "gradient_accumulation_fusion": fused,
         "persist_layer_norm": fused,
         "use_flash_attention": False,  # Transformer Engine picks its own attention kernel
-        "sync_batch_comm": False,
         "dist_ckpt_format": "torch_dist",
         "dist_ckpt_load_on_device": cluster.accelerator == "gpu",
         "dist_ckpt_parallel_save": True,
@@ -73,8 +72,12 @@ def recompute_config(recompute: str) -> dict[str, Any]:
     }
 
 
-def optimizer_config(optimizer: OptimizerSettings, max_steps: int) -> dict[str, Any]:
-    """Megatron's distributed optimizer (AdamW) with a constant or cosine schedule after the warm-up."""
+def optimizer_config(optimizer: OptimizerSettings, cluster: ClusterSettings, max_steps: int) -> dict[str, Any]:
+    """Megatron's distributed optimizer (AdamW) with a constant or cosine schedule after the warm-up.
+
+    ``mcore_distributed_optim`` keeps fp32 weights and moments of bf16 weights, cut over the data-parallel ranks, and a
+    whole buffer of gradients in ``gradient_dtype``, the type in which they are summed.
+    """
     constant = optimizer.schedule == "constant"
     return {
         "name": "mcore_distributed_optim",
@@ -83,7 +86,9 @@ def optimizer_config(optimizer: OptimizerSettings, max_steps: int) -> dict[str, 
         "betas": list(optimizer.betas),
         # Gloo has no averaging collective; Megatron then scales by 1 / data parallel size before the sum.
         "average_in_collective": False,
-        "overlap_grad_sync": False,
+        "grad_sync_dtype": optimizer.gradient_dtype,
+        "overlap_grad_sync": cluster.accelerator == "gpu",
+        # Overlapped, new weights would arrive with the next forward pass: too late for an engine or a checkpoint.
         "overlap_param_sync": False,
         "sched": {
             "name": "WarmupPolicy" if constant else "CosineAnnealing",
@@ -146,7 +151,7 @@ def model_config(settings: Settings, *, micro_batch_size: int, global_batch_size
         | {
             "seed": settings.run.seed,
             "tokenizer": {"library": "huggingface", "type": model.tokenizer, "use_fast": True},
-            "optim": optimizer_config(settings.optimizer, max_steps),
+            "optim": optimizer_config(settings.optimizer, settings.cluster, max_steps),
         }
     )
 

@@ -11,11 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from megatron.core import InferenceParams
 from megatron.core.pipeline_parallel.schedules import get_forward_backward_func
 from megatron.core.tensor_parallel import gather_from_tensor_model_parallel_region
 from nemo_aligner.utils import parallel_state
 
 from recipes.backends.aligner.drawing import draw, row_seeds, uniforms
+from recipes.backends.aligner.sampling_mode import sampling_mode
+from recipes.memory.engines import prefill_rows
 from recipes.records import Generation
 
 
@@ -83,13 +86,18 @@ class MegatronEngine:
         # Prompts of like length share a batch: the shorter ones of a batch wait for nobody.
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         results: dict[int, Generation] = {}
-        for start in range(0, len(order), self._batch_size):
-            chunk = order[start : start + self._batch_size]
-            generations = self._decode(
-                [prompts[i] for i in chunk], max_new_tokens, temperature, top_p, seeds[chunk], device, chunk, finished
-            )
-            results.update(zip(chunk, generations, strict=True))
+        with sampling_mode(self._model):
+            for start in range(0, len(order), self._batch_size):
+                chunk = order[start : start + self._batch_size]
+                rows = [prompts[i] for i in chunk]
+                generations = self._decode(
+                    rows, max_new_tokens, temperature, top_p, seeds[chunk], device, chunk, finished
+                )
+                results.update(zip(chunk, generations, strict=True))
         return [results[i] for i in range(len(prompts))]
+
+    def make_room(self) -> None:
+        """``rollout_engines.TrainedModelEngine``: between calls the engine holds nothing of its own."""
 
     @torch.no_grad()
     def _decode(self, prompts, max_new_tokens, temperature, top_p, seeds, device, indices, report) -> list[Generation]:
@@ -132,19 +140,35 @@ class MegatronEngine:
         return [r for r in results if r is not None]
 
     def _next_logits(self, batch: _Batch, position: int, total: int, new_cache: bool) -> torch.Tensor | None:
-        """[R, V] logits for column ``position``; None except on the last pipeline stage."""
-        start = 0 if new_cache else position - 1
-        inputs = batch.tokens[:, start:position]
+        """[R, V] logits for column ``position``; None except on the last pipeline stage.
+
+        Megatron makes the logits of every position that it reads, so prompts are read a few rows at a time.
+        """
         rows = len(batch.rows)
-        positions = torch.arange(start, position, device=inputs.device).expand_as(inputs)
-        flags = torch.tensor([new_cache] * rows), torch.tensor([total] * rows)
+        if not new_cache:
+            return self._last_logits(batch.tokens[:, position - 1 : position], position - 1)
+        cache = self._model.inference_params = InferenceParams(rows, total)
+        parts = []
+        at_a_time = prefill_rows(rows, position)
+        for first in range(0, rows, at_a_time):
+            cache.batch_size_offset, cache.sequence_len_offset = first, 0
+            parts.append(self._last_logits(batch.tokens[first : first + at_a_time, :position], 0))
+        cache.batch_size_offset = 0
+        return None if parts[0] is None else torch.cat([part for part in parts if part is not None])
+
+    def _last_logits(self, inputs: torch.Tensor, start: int) -> torch.Tensor | None:
+        """[R, V] logits after ``inputs`` [R, C], whose first column is ``start``; they enter the cache."""
+        rows, width = inputs.shape
+        positions = torch.arange(start, start + width, device=inputs.device).expand_as(inputs)
+        cache = self._model.inference_params
+        flags = torch.tensor([False] * rows), torch.tensor([cache.max_sequence_length] * rows)
         output = get_forward_backward_func()(
             forward_step_func=self._model.get_forward_output_only_func(),
             data_iterator=iter([[inputs, None, positions, *flags]]),
             model=self._model.model,
             num_microbatches=1,
             forward_only=True,
-            seq_length=position - start,
+            seq_length=width,
             micro_batch_size=rows,
         )
         if not parallel_state.is_pipeline_last_stage():

@@ -104,6 +104,25 @@ def collate(
     return {"tokens": tokens, "labels": labels, "loss_mask": loss_mask, "position_ids": positions}
 
 
+def supervised_step(session: Session, batch: dict[str, torch.Tensor]) -> tuple[float, float]:
+    """One update outside the training loop.
+
+    Args:
+        session: opened with ``SftModel``.
+        batch: of ``collate``, this replica's share of a global batch.
+
+    Returns:
+        The loss before the update (nats) and the gradient norm before clipping.
+    """
+    session.optimizer.zero_grad()
+    session.model.prepare_for_training_step()
+    loss, _ = session.model.get_loss_and_metrics(batch=batch, forward_only=False)
+    session.model.finish_training_step()
+    _, gradient_norm, _ = session.optimizer.step(closure=None)
+    session.scheduler.step()
+    return float(loss), float(gradient_norm)
+
+
 class EpochTrainer(SupervisedTrainer):
     """``SupervisedTrainer`` that validates at epoch ends and saves there and every ``save_every_steps``.
 

@@ -15,7 +15,7 @@ class GroupStepAdamW(torch.optim.Optimizer):
     scalar ``step`` has no such shape. One fused multi-tensor kernel call per group does the arithmetic.
 
     Args:
-        params: parameters or groups, fp32.
+        params: parameters or groups, fp32, those of a group on one device.
         lr: learning rate.
         betas: decay rates of the first and second moment.
         eps: added to the denominator.
@@ -64,7 +64,7 @@ class GroupStepAdamW(torch.optim.Optimizer):
                 [self.state[p]["exp_avg"] for p in params],
                 [self.state[p]["exp_avg_sq"] for p in params],
                 [],  # no amsgrad maxima
-                [torch.tensor(float(group["step"]))] * len(params),
+                [torch.tensor(float(group["step"]), device=params[0].device)] * len(params),
                 lr=float(group["lr"]),
                 beta1=beta1,
                 beta2=beta2,

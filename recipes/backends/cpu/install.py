@@ -1,4 +1,4 @@
-"""Install the CPU room: make NeMo-Aligner, NeMo and Megatron-core run without a GPU.
+"""Install the CPU room: make NeMo-Aligner, NeMo and Megatron-core run without a GPU, or on one without Apex.
 
     from recipes.backends.cpu.install import after_model_parallel_setup, install_cpu_room
 
@@ -6,7 +6,7 @@
     ...                           # build trainer and model, init_distributed, as on a GPU
     after_model_parallel_setup(seed)
 
-The patches are listed, with reasons, in README.md beside this file.
+On a GPU ``install_stand_ins()`` takes its place. The patches are listed, with reasons, in README.md beside this file.
 """
 
 from __future__ import annotations
@@ -14,12 +14,21 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
+from recipes.backends.cpu.condition import Machine, this_machine
 from recipes.backends.cpu.patch import Patch, PatchTargetMoved
 
-__all__ = ["CpuRoomRefused", "PatchTargetMoved", "after_model_parallel_setup", "install_cpu_room", "registry"]
+__all__ = [
+    "CpuRoomRefused",
+    "PatchTargetMoved",
+    "after_model_parallel_setup",
+    "install_cpu_room",
+    "install_stand_ins",
+    "patches_for",
+    "registry",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +44,7 @@ class CpuRoomRefused(RuntimeError):
 
 
 def install_cpu_room(*, skip: Collection[str] = ()) -> list[str]:
-    """Apply every patch once, in order; a second call does nothing.
+    """Apply every patch that a machine without a GPU needs, once, in order; a second call does nothing.
 
     Args:
         skip: names of patches to leave out. For tests that show that a patch is needed.
@@ -54,18 +63,49 @@ def install_cpu_room(*, skip: Collection[str] = ()) -> list[str]:
     _refuse_cuda()
     _check_versions()
     _refuse_imported()
-    patches = registry()
-    if unknown := sorted(set(skip) - {patch.name for patch in patches}):
-        raise ValueError(f"no such patch: {unknown}; known: {[patch.name for patch in patches]}")
-    applied = []
+    if unknown := sorted(set(skip) - {patch.name for patch in registry()}):
+        raise ValueError(f"no such patch: {unknown}; known: {[patch.name for patch in registry()]}")
+    machine = this_machine(cuda=False)
+    _installed = _apply([patch for patch in patches_for(machine) if patch.name not in skip])
+    return list(_installed)
+
+
+def install_stand_ins(machine: Machine | None = None) -> list[str]:
+    """On a GPU: apply the patches that stand in for what is not installed; none of those that speak of CUDA.
+
+    In NVIDIA's NeMo container there is nothing to do. A second call does nothing.
+
+    Args:
+        machine: None for this one.
+
+    Returns:
+        The names of the patches in force, in the order of application.
+
+    Raises:
+        CpuRoomRefused: a patch is needed, and a library has another version or NeMo was imported before.
+        PatchTargetMoved: a patch does not fit the installed library.
+    """
+    global _installed
+    if _installed is not None:
+        return list(_installed)
+    patches = patches_for(machine or this_machine(cuda=True))
+    if patches:
+        _check_versions()
+        _refuse_imported()
+    _installed = _apply(patches)
+    return list(_installed)
+
+
+def patches_for(machine: Machine) -> list[Patch]:
+    """What ``machine`` needs, in the order of application."""
+    return [patch for patch in registry() if patch.condition.holds(machine)]
+
+
+def _apply(patches: Sequence[Patch]) -> list[str]:
     for patch in patches:
-        if patch.name in skip:
-            continue
         patch.install()
-        applied.append(patch.name)
         logger.debug("CPU patch %s (%s): %s", patch.name, patch.library, patch.why)
-    _installed = applied
-    return list(applied)
+    return [patch.name for patch in patches]
 
 
 def after_model_parallel_setup(seed: int) -> None:
@@ -82,7 +122,7 @@ def registry() -> tuple[Patch, ...]:
     """Every patch, in the order of application: those that must come before the frameworks' import first."""
     from recipes.backends.cpu import megatron_core, nemo, nemo_aligner, torch_cuda
 
-    patches = (*nemo_aligner.PATCHES, *nemo.PATCHES, *megatron_core.PATCHES, *torch_cuda.PATCHES)
+    patches = (*torch_cuda.PATCHES, *nemo_aligner.PATCHES, *nemo.PATCHES, *megatron_core.PATCHES)
     return tuple(sorted(patches, key=lambda patch: not patch.before_import))
 
 
@@ -99,7 +139,7 @@ def _refuse_cuda() -> None:
 
 def _refuse_imported() -> None:
     if early := sorted({"nemo", "nemo_aligner", "megatron.core"} & set(sys.modules)):
-        raise CpuRoomRefused(f"{', '.join(early)} was imported before install_cpu_room(): call it first.")
+        raise CpuRoomRefused(f"{', '.join(early)} was imported before the patches were installed: install them first.")
 
 
 def _check_versions() -> None:

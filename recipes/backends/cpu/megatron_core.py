@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from recipes.backends.cpu.condition import NO_FUSED_ADAM, TORCH_AFTER_2_6
 from recipes.backends.cpu.patch import Patch, PatchTargetMoved, replace_constants, require_parameters
 
 LIBRARY = "megatron-core 0.11.0"
@@ -227,6 +228,7 @@ PATCHES = (
         "none: equal to torch.optim.AdamW",
         "Megatron-core saves torch.optim.AdamW",
         _adam,
+        condition=NO_FUSED_ADAM,
     ),
     Patch(
         "dist_ckpt_write_item",
@@ -239,6 +241,7 @@ PATCHES = (
         "none",
         "Megatron-core passes them",
         _write_item,
+        condition=TORCH_AFTER_2_6,
     ),
     Patch(
         "dist_ckpt_write_results",

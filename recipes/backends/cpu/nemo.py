@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recipes.backends.cpu.condition import NO_APEX, NO_APEX_OR_NO_TE, NO_CONTAINER
 from recipes.backends.cpu.patch import Patch, PatchTargetMoved, replace_constants
 
 LIBRARY = "nemo_toolkit 2.2.1"
@@ -12,7 +13,8 @@ OVERRIDES = NLP + "parts.nlp_overrides"
 BASE_MODEL = NLP + "models.language_modeling.megatron_base_model.MegatronBaseModel"
 GPT_MODEL = NLP + "models.language_modeling.megatron_gpt_model"
 MEGATRON = NLP + "modules.common.megatron."
-NO_APEX = "NeMo needs no Apex for models built by Megatron-core"
+LAYER_SPECS = "megatron.core.models.gpt.gpt_layer_specs"
+WITHOUT_APEX = "NeMo needs no Apex for models built by Megatron-core"
 
 
 class _NoDistributedFusedAdam:
@@ -47,7 +49,9 @@ def _apex_names() -> None:
 
 
 def _layer_spec() -> None:
-    from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_local_spec
+    from megatron.core.models.gpt import gpt_layer_specs
+    from megatron.core.transformer import transformer_block
+    from megatron.core.transformer.torch_norm import WrappedTorchNorm
     from nemo.collections.nlp.models.language_modeling import megatron_gpt_model
 
     def get_specs(
@@ -57,16 +61,20 @@ def _layer_spec() -> None:
         hyena_cfg: Any = None,
         fp8: bool = False,
     ) -> Any:
-        if spec_name != "" or use_te or fp8:
-            raise ValueError(
-                "On a CPU only Megatron's local layer spec exists: set model.name='' (found "
-                f"{spec_name!r}), model.transformer_engine=false (found {use_te}), model.fp8=false (found {fp8})."
-            )
         experts = transformer_config.num_moe_experts if transformer_config else None
         grouped_gemm = transformer_config.moe_grouped_gemm if transformer_config else False
-        return get_gpt_layer_local_spec(experts, grouped_gemm)
+        if spec_name == "" and not use_te and not fp8:
+            return gpt_layer_specs.get_gpt_layer_local_spec(experts, grouped_gemm)
+        if spec_name in ("", "te_gpt") and gpt_layer_specs.HAVE_TE:
+            return gpt_layer_specs.get_gpt_layer_with_transformer_engine_spec(experts, grouped_gemm, fp8=fp8)
+        raise ValueError(
+            "Without Transformer Engine only Megatron's local layer spec exists: set model.name='' (found "
+            f"{spec_name!r}), model.transformer_engine=false (found {use_te}), model.fp8=false (found {fp8})."
+        )
 
     megatron_gpt_model.get_specs = get_specs
+    if not gpt_layer_specs.HAVE_TE:  # with Apex, the local spec would take its FusedLayerNorm, which is no RMSNorm
+        gpt_layer_specs.LNImpl = transformer_block.LayerNormImpl = WrappedTorchNorm
 
 
 def _bert_models() -> None:
@@ -110,8 +118,9 @@ PATCHES = (
         ),
         'NLPDDPStrategy() raises "Apex was not found", and its guarded imports leave two optimizer classes unbound',
         "none",
-        NO_APEX,
+        WITHOUT_APEX,
         _apex_flag,
+        condition=NO_APEX,
     ),
     Patch(
         "nemo_apex_names",
@@ -119,17 +128,25 @@ PATCHES = (
         (MEGATRON + "build_model.build_model", MEGATRON + "utils.get_params_for_weight_decay_optimization"),
         "NameError: five names that building a model and its parameter groups needs are imported from Apex",
         "none: Megatron-core has the functions, and its distributed optimizer makes its own groups",
-        NO_APEX,
+        WITHOUT_APEX,
         _apex_names,
+        condition=NO_APEX,
     ),
     Patch(
         "nemo_layer_spec",
         LIBRARY,
-        (f"{GPT_MODEL}.get_specs", "megatron.core.models.gpt.gpt_layer_specs.get_gpt_layer_local_spec"),
+        (
+            f"{GPT_MODEL}.get_specs",
+            f"{LAYER_SPECS}.get_gpt_layer_local_spec",
+            f"{LAYER_SPECS}.get_gpt_layer_with_transformer_engine_spec",
+            f"{LAYER_SPECS}.LNImpl",
+            "megatron.core.transformer.transformer_block.LayerNormImpl",
+        ),
         "get_specs() builds every known spec before it picks one, among them those of Transformer Engine",
-        "torch kernels instead of Transformer Engine's: equal up to rounding",
+        "without Transformer Engine torch kernels instead of its own: equal up to rounding",
         "NeMo builds only the spec that was asked for",
         _layer_spec,
+        condition=NO_APEX_OR_NO_TE,
     ),
     Patch(
         "nemo_bert_models",
@@ -139,6 +156,7 @@ PATCHES = (
         "none: the list names downloadable BERT models",
         "NeMo's BERT imports without Transformer Engine",
         _bert_models,
+        condition=NO_APEX_OR_NO_TE,
     ),
     Patch(
         "nemo_nvidia_container",
@@ -148,6 +166,7 @@ PATCHES = (
         "none: it sets nothing for containers newer than 23.11",
         "NeMo accepts the variable unset",
         _nvidia_container,
+        condition=NO_CONTAINER,
     ),
     Patch(
         "nemo_context_parallel_stream",

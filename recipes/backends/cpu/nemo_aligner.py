@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from recipes.backends.cpu.condition import NO_TENSORRT_LLM
 from recipes.backends.cpu.patch import Patch, PatchTargetMoved, replace_constants
 
 LIBRARY = "nemo_aligner 0.7.0"
@@ -21,7 +22,7 @@ class _NoTensorRTLLM:
     """Stands for GPTGenerateTRTLLM, which the actors construct only when model.<algorithm>.trt_llm.enable is true."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise RuntimeError("TensorRT-LLM needs a GPU: set model.reinforce.trt_llm.enable=false on a CPU.")
+        raise RuntimeError("TensorRT-LLM is not installed: set model.reinforce.trt_llm.enable=false.")
 
 
 def _trt_llm() -> None:
@@ -51,6 +52,7 @@ PATCHES = (
         "NeMo-Aligner guards the import",
         _trt_llm,
         before_import=True,
+        condition=NO_TENSORRT_LLM,
     ),
     Patch(
         "aligner_device_literals",

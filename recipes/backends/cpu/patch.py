@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
+from recipes.backends.cpu.condition import NO_CUDA, Condition
+
 
 class PatchTargetMoved(RuntimeError):
     """A patch no longer fits the installed library: the name it changes is gone, or reads differently."""
@@ -40,6 +42,8 @@ class Patch:
     apply: Callable[[], None]
     before_import: bool = False
     """Whether it only works while the frameworks are not yet imported; such patches are applied first."""
+    condition: Condition = NO_CUDA
+    """The machines that it is applied on."""
 
     def install(self) -> None:
         """Check every target, then apply. Raises `PatchTargetMoved`, which names the patch and the missing target."""

@@ -6,15 +6,24 @@ Nothing that works today changes: every replaced name raises (or cannot be const
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from typing import Any
 
 import torch
 
+from recipes.backends.cpu.condition import GPU_ONLY
 from recipes.backends.cpu.patch import Patch
 
 LIBRARY = "torch >=2.6"
 NO_LONGER_CUDA_ONLY = "NeMo-Aligner and Megatron take the device from the accelerator API instead of naming CUDA"
 TENSOR_TYPES = ("FloatTensor", "LongTensor", "ByteTensor")
+
+
+def _gpu_packages() -> None:
+    for name in GPU_ONLY:
+        if name not in sys.modules and importlib.util.find_spec(name) is not None:
+            sys.modules[name] = None  # importing it raises ModuleNotFoundError
 
 
 def _current_device() -> None:
@@ -49,6 +58,16 @@ def _tensor_types() -> None:
 
 
 PATCHES = (
+    Patch(
+        "gpu_packages",
+        "apex, transformer_engine",
+        (),
+        "where they are installed, the frameworks pick their kernels, which need CUDA",
+        "as without them: torch kernels",
+        "Megatron-core and NeMo choose kernels by device",
+        _gpu_packages,
+        before_import=True,
+    ),
     Patch(
         "current_device",
         LIBRARY,

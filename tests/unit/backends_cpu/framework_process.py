@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from recipes.backends.cpu.condition import GPU_ONLY
 from tests.unit.backends_cpu import ordinary, provoke, tiny_sft
 
 RUNS = {
@@ -41,6 +42,7 @@ def main(folder: Path) -> None:
     from recipes.backends.quiet import quiet_frameworks
 
     quiet_frameworks(folder / "frameworks.log")
+    sys.path.insert(0, str(_packages_that_need_cuda(folder / "site")))
     early = [patch for patch in registry() if patch.before_import]
     for patch in early:
         patch.install()
@@ -76,6 +78,14 @@ def main(folder: Path) -> None:
             shutil.copytree(folder / start, folder / name)
         answers["sft"][name] = _sft(folder / name, tensor, pipeline, data, steps)
     (folder / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
+
+
+def _packages_that_need_cuda(site: Path) -> Path:
+    """As in NVIDIA's container: Apex and Transformer Engine are installed, and importing them ends without a GPU."""
+    for name in ("apex", "amp_C", "transformer_engine", "transformer_engine_torch"):
+        (site / name).mkdir(parents=True)
+        (site / name / "__init__.py").write_text(f"raise OSError('{name}: libcuda.so.1 is missing')\n")
+    return site
 
 
 def _sft(folder: Path, tensor: int, pipeline: int, data: int, steps: int) -> list[dict[str, Any]]:
@@ -142,6 +152,9 @@ def _take_back(name: str) -> None:
     """Undo, in this child, a patch that was applied before the import."""
     if name == "aligner_trt_llm":
         del sys.modules["nemo_aligner.utils.trt_llm"]
+    elif name == "gpu_packages":
+        for package in GPU_ONLY:
+            del sys.modules[package]
     elif name == "megatron_compile":
         importlib.reload(importlib.import_module("megatron.core.jit"))
         importlib.reload(importlib.import_module("megatron.core.fusions.fused_bias_swiglu"))

@@ -15,6 +15,19 @@ from types import SimpleNamespace
 from typing import Any
 
 
+def gpu_packages() -> None:
+    """Frameworks ask as here, and take an ImportError alone for "not installed"."""
+    import importlib
+
+    for name in ("apex", "transformer_engine"):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            expect(importlib.util.find_spec(name), None)
+        else:
+            raise RuntimeError(f"{name} was imported")
+
+
 def current_device() -> None:
     import torch
     from nemo_aligner.utils.distributed import masked_global_mean_var
@@ -171,9 +184,12 @@ def nemo_apex_names() -> None:
 
 def nemo_layer_spec() -> None:
     from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_local_spec
+    from megatron.core.transformer.torch_norm import WrappedTorchNorm
     from nemo.collections.nlp.models.language_modeling import megatron_gpt_model
 
-    expect(megatron_gpt_model.get_specs("", None, False), get_gpt_layer_local_spec(None, False))
+    local = megatron_gpt_model.get_specs("", None, False)
+    expect(local, get_gpt_layer_local_spec(None, False))
+    expect(local.submodules.input_layernorm, WrappedTorchNorm)
     try:
         megatron_gpt_model.get_specs("", None, True)
     except ValueError as error:
@@ -301,6 +317,7 @@ def expect(found: Any, expected: Any) -> None:
 PROVOKE: dict[str, Callable[[], None]] = {
     function.__name__: function
     for function in (
+        gpu_packages,
         current_device,
         synchronize,
         tensor_cuda,

@@ -26,6 +26,7 @@ MACHINES = {
     "laptop PP=2": ("cluster=cpu", "model.pipeline_model_parallel_size=2"),
     "laptop DP=2": ("cluster=cpu", "cluster.devices_per_node=2"),
     "laptop SmolLM2": ("cluster=cpu", "model=smollm2_135m", PRETRAINED),
+    "one GPU": ("cluster=one_gpu", "model=tiny"),
     "H100 node": ("cluster=h100", PRETRAINED),
     "16 H100 nodes": ("cluster=h100", "cluster.nodes=16", PRETRAINED),
 }
@@ -77,11 +78,14 @@ def test_names_are_file_names(group: str, option: str) -> None:
     assert getattr(settings, group).name == option
 
 
-def test_every_model_with_a_scale_has_one_for_every_stage() -> None:
-    models = {name.partition("/")[0] for name in OPTIONS["scale"]}
+def test_every_small_model_has_a_scale_for_every_stage() -> None:
+    """The paper's model changes what a GPU holds of single stages, the others every stage."""
+    models = {name.partition("/")[0] for name in OPTIONS["scale"]} - {"qwen2_5_math_7b"}
     assert models == {"tiny", "smollm2_135m"}
-    assert set(OPTIONS["scale"]) == {f"{model}/{stage}" for model in models for stage in OPTIONS["stage"]}
+    small = [name for name in OPTIONS["scale"] if name.partition("/")[0] in models]
+    assert set(small) == {f"{model}/{stage}" for model in models for stage in OPTIONS["stage"]}
     assert all((CONF / "scale" / model / f"{SHARED}.yaml").is_file() for model in models)
+    assert {name.partition("/")[2] for name in set(OPTIONS["scale"]) - set(small)} < set(OPTIONS["stage"])
 
 
 @pytest.mark.parametrize("data", group_options(CONF, ("data",))["data"])

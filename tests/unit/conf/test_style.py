@@ -25,7 +25,11 @@ SCHEMAS = {
     "data": PrepareSettings,
 }
 """Of the files, or folders of files, that are not those of the root ``recipe``."""
-DIFFS = [path for path in FILES if path.parent.name in ("stage", "cluster", "curriculum", "tiny", "smollm2_135m")]
+DIFFS = [
+    path
+    for path in FILES
+    if path.parent.name in ("stage", "cluster", "curriculum") or path.parent.parent.name == "scale"
+]
 TAG = re.compile(r"# (?P<unit>[^;#]+); (?P<tag>source: (1\.1|1\.0|card)\b.*|substitute: .{6,}|set by: .+)$")
 
 
@@ -119,10 +123,12 @@ def test_a_diff_never_repeats_base(group: str) -> None:
 
 @pytest.mark.parametrize("path", [path for path in DIFFS if path.parent.parent.name == "scale"], ids=name_of)
 def test_a_scale_never_repeats_its_parents(path: Path) -> None:
-    shared = leaves(path.parent / f"{SHARED}.yaml")
+    shared_file, model = path.parent / f"{SHARED}.yaml", CONF / "model" / f"{path.parent.name}.yaml"
+    shared = leaves(shared_file) if shared_file.is_file() else {}
 
     def parents(stage: str) -> dict[str, Any]:
-        return {**base(), **leaves(CONF / "stage" / f"{stage}.yaml"), **leaves(CONF / "cluster/cpu.yaml")}
+        files = (CONF / "stage" / f"{stage}.yaml", model, CONF / "cluster/cpu.yaml")
+        return {**base(), **{key: value for file in files for key, value in leaves(file).items()}}
 
     if path.stem == SHARED:  # it serves every stage, so each value must change at least one of them
         stages = [stage.stem for stage in (CONF / "stage").glob("*.yaml")]

@@ -60,7 +60,7 @@ def _sent(value: Any) -> Any:
         datetime.timedelta(-1, 2, 3),
         [2**70, {2**70}, (2**70, b"x")],
     ],
-    ids=lambda value: repr(value)[:30],
+    ids=lambda value: type(value).__name__,  # the same in every worker, unlike the order of a set
 )
 def test_what_goes_in_comes_out(value: Any) -> None:
     received = _sent(value)

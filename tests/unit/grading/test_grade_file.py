@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,15 @@ def test_one_row_for_each_in_order_also_when_workers_die(tmp_path: Path, monkeyp
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out.jsonl"]
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Python's own handler: a shell's background jobs start with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupted_run_leaves_the_old_file(tmp_path: Path) -> None:
     target = written(tmp_path / "out.jsonl", "old")
 

@@ -317,6 +317,16 @@ def test_packages_are_visible_only_when_asked_for() -> None:
         Sandbox.start(SandboxLimits(), packages=("no_such_package",))
 
 
+def test_root_of_a_namespace_without_other_users() -> None:
+    """As in a container of pyxis that maps the job's user to root: full capabilities, and nobody to drop to."""
+    alone = ["unshare", "--user", "--map-root-user", sys.executable, "-c"]
+    script = "import os; from recipes.grading import sandbox; sandbox.require_sandbox(); print(os.getuid())"
+    if MODES[0] != "bubblewrap" or subprocess.run([*alone, ""], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no sandbox, or no user namespace with a mapped root, can be made here")
+    ended = subprocess.run([*alone, script], capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "0\n"), ended.stderr
+
+
 @pytest.mark.parametrize(
     ("found", "complaint"), [("bwrap", "No permissions to create new namespace"), (None, "bwrap is missing")]
 )

@@ -40,7 +40,7 @@ CASES: list[tuple[SettingsCommand, tuple[str, ...], dict[str, Any], str, str, st
         {TP: 2, DEVICES: 2, "model.sequence_parallel": True},
         "model.sequence_parallel",
         "model.sequence_parallel=false",
-        "false on cluster.accelerator=cpu",
+        "false with cluster.layer_spec=local",
     ),
     ("grpo", (), {"model.hidden_size": 130}, "model.hidden_size", "model.hidden_size=136", "num_attention_heads=4"),
     ("grpo", (), {"model.num_query_groups": 3}, "model.num_query_groups", "model.num_query_groups=2", "heads=4"),

@@ -1,0 +1,90 @@
+"""The rollout engine that ``rollouts.engine`` names, on the model of a session."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from recipes.rollouts.engine import RolloutEngine
+from recipes.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from recipes.backends.aligner.session import Session
+
+
+class TrainedModelEngine(RolloutEngine, Protocol):
+    """A rollout engine that shares the machine with the model that is trained."""
+
+    def make_room(self) -> None:
+        """Called before everything that trains, measures or saves the model; sampling takes the room again."""
+        ...
+
+
+def require_rollout_engine(settings: Settings) -> None:
+    """Raises ValueError where the engine's package is missing; looks before anything is started."""
+    if settings.rollouts.engine == "trtllm" and importlib.util.find_spec("tensorrt_llm") is None:
+        raise ValueError(
+            "rollouts.engine=trtllm: no package tensorrt_llm in this Python. It needs an NVIDIA GPU and comes with the "
+            "NeMo container (CONTAINER_IMAGE of launcher/site.sh). Without it: rollouts.engine=megatron"
+        )
+
+
+def rollout_engine(
+    session: Session,
+    settings: Settings,
+    *,
+    end_token: int,
+    pad_token: int,
+    expected_lengths: Callable[[Sequence[Sequence[int]]], list[float | None]],
+) -> TrainedModelEngine:
+    """The engine of this rank's replica.
+
+    Args:
+        session: opened with ``aligner.actor.GrpoActor``.
+        end_token: id that ends a response.
+        pad_token: id that fills unused positions.
+        expected_lengths: as in ``trtllm.rollouts``; an engine without static batches has no use for it.
+
+    Raises:
+        ValueError: the processes are not those that the engine needs.
+    """
+    if settings.rollouts.engine == "megatron":
+        from recipes.backends.aligner.rollouts import MegatronEngine
+
+        return MegatronEngine(
+            session.model, end_tokens=[end_token], pad_token=pad_token, batch_size=settings.rollouts.batch_size
+        )
+    from recipes.backends.trtllm.gate import Gate
+    from recipes.backends.trtllm.generator import EngineSizes, RolloutGenerator
+    from recipes.backends.trtllm.rollouts import TrtllmRolloutEngine, require_mpi_ranks
+
+    require_mpi_ranks()
+    model, trtllm, prompt = settings.model, settings.trtllm, settings.data.max_prompt_length
+    held_out = settings.evaluation.max_response_length if settings.validation.every_steps > 0 else 0
+    generator = RolloutGenerator(
+        session.model.cfg,
+        end_tokens=[end_token],
+        tokenizer_size=session.model.tokenizer.vocab_size,
+        vocab_size=model.vocab_size,
+        sizes=EngineSizes(
+            batch_size=settings.rollouts.batch_size,
+            max_prompt_length=prompt,
+            max_response_length=max(settings.grpo.max_response_length, held_out),
+            max_num_tokens=trtllm.max_num_tokens or settings.rollouts.batch_size * prompt,
+        ),
+        directory=Path(trtllm.directory),
+        gpus_per_node=settings.cluster.devices_per_node,
+        qwen2=model.architecture == "qwen2",
+        reshard=model.pipeline_model_parallel_size > 1,
+        unload=trtllm.unload_after_sampling,
+    )
+    return TrtllmRolloutEngine(
+        session,
+        generator,
+        Gate(trtllm, model.tensor_model_parallel_size if model.sequence_parallel else 1),
+        end_tokens=[end_token],
+        expected_lengths=expected_lengths,
+        offload_optimizer=trtllm.offload_optimizer,
+    )

@@ -1,0 +1,5 @@
+"""``tensorrt_llm.commands.build.build``."""
+
+from tensorrt_llm.builder import build
+
+__all__ = ["build"]
