@@ -115,15 +115,23 @@ GPU_SECONDS=0 SUBMITTED=0
 declare -A IDS=()
 job() { # NAME SCRIPT AFTER STATE NODES DEVICES_PER_NODE ACCELERATOR WORD ...: submit it, or print how
   local name=$1 script=$2 after=$3 state=$4 nodes=$5 devices=$6 accelerator=$7 line dependency='' limit id other text gpus=0
+  local tasks=$devices
   shift 7
   if [ "$state" = "done" ]; then
     printf '# %s: done\n' "$name"
     return
   fi
   limit=$(sed -n 's/^#SBATCH --time=//p' "$LAUNCHER/$script")
-  line=(sbatch --parsable "--job-name=$name" "--nodes=$nodes" "--ntasks-per-node=$devices")
+  if [ "$script" = export.sh ]; then tasks=1; fi # on as many GPUs as its build uses
+  line=(sbatch --parsable "--job-name=$name" "--nodes=$nodes" "--ntasks-per-node=$tasks")
   case $script in
-    export.sh | report.sh) ;;
+    export.sh)
+      if [ "$accelerator" = gpu ]; then
+        gpus=$devices
+        line+=("${GPU_FLAG:---gpus-per-node=$devices}")
+      fi
+      ;;
+    report.sh) ;;
     *)
       limit=${TIME:-$limit}
       line+=("--time=$limit")

@@ -7,8 +7,9 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.out
-# A .nemo as a Hugging Face folder; one task, no GPU.
+# A checkpoint as a Hugging Face folder (one task, no GPU) or as an engine of TensorRT-LLM (one task, the GPUs of the job).
 #   sbatch launcher/export.sh checkpoint=runs/math4/model.nemo format=hf output=exported
+#   sbatch --gpus-per-node=1 launcher/export.sh checkpoint=runs/math4/model.nemo format=trtllm output=engine
 # Slurm runs a copy of this file, so the checkout is looked for: around the file, in REPO_ROOT, where the job's record
 # says, and where sbatch was called.
 record=$(scontrol show job "${SLURM_JOB_ID:-0}" 2>/dev/null | sed -n '/^ *Command=/{s///;s|/launcher/export\.sh.*||p;q}')

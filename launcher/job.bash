@@ -60,7 +60,7 @@ run_job() {
 }
 
 _run_here() {
-  local command=$1 RUN_DIRECTORY MODULE NODES DEVICES_PER_NODE
+  local command=$1 RUN_DIRECTORY MODULE NODES DEVICES_PER_NODE AFTER
   shift
   choose_python
   asked_for_text "$@" && exec "$PYTHON" -m "$(_module "$command")" "$@"
@@ -79,7 +79,7 @@ _module() {
   esac
 }
 
-# _preflight COMMAND WORD ...: sets RUN_DIRECTORY, MODULE, NODES and DEVICES_PER_NODE, or ends with the problems. In an
+# _preflight COMMAND WORD ...: sets RUN_DIRECTORY, MODULE, NODES, DEVICES_PER_NODE and AFTER, or ends with the problems. In an
 # allocation it runs as a step (LAUNCH), in the container that the command will run in. A report has nothing to check.
 _preflight() {
   local command=$1 facts=''
@@ -89,10 +89,11 @@ _preflight() {
     eval "$facts"
   fi
   MODULE=$(_module "$command") NODES=${NODES:-1} DEVICES_PER_NODE=${DEVICES_PER_NODE:-1} RUN_DIRECTORY=${RUN_DIRECTORY:-}
+  AFTER=${AFTER:-}
 }
 
 _run_in_allocation() {
-  local command=$1 tasks_per_node RUN_DIRECTORY MODULE NODES DEVICES_PER_NODE
+  local command=$1 tasks_per_node RUN_DIRECTORY MODULE NODES DEVICES_PER_NODE AFTER
   shift
   choose_python "${CONTAINER_IMAGE:-}"
   tasks_per_node=${SLURM_NTASKS_PER_NODE:-${SLURM_TASKS_PER_NODE%%[(,]*}}
@@ -115,6 +116,9 @@ _run_in_allocation() {
     die "$EX_USAGE" "cluster.nodes=$NODES x cluster.devices_per_node=$DEVICES_PER_NODE, but the allocation has" \
       "$SLURM_JOB_NUM_NODES x $tasks_per_node tasks; fix: sbatch --nodes=$NODES --ntasks-per-node=$DEVICES_PER_NODE"
   fi
+  case $command in sft | grpo) # a finished stage has nothing left but exports, for one process
+    if [ -e "$RUN_DIRECTORY/manifest.json" ]; then NODES=1 DEVICES_PER_NODE=1 AFTER=''; fi ;;
+  esac
   _rendezvous
   _share_cpus
   case $command in
@@ -201,7 +205,17 @@ _run_step() {
   done
   trap '' USR1
   if [ -n "$STOPPING" ] && [ "$STOPPING" != said ]; then kill "$STOPPING" 2>/dev/null || true; fi
+  if [ "$status" = 0 ] && [ -n "$TRAINS" ] && [ -n "$AFTER" ] && [ -e "$RUN_DIRECTORY/manifest.json" ]; then
+    _export_finished "$@" || status=$?
+  fi
   _finish "$status"
+}
+
+# What wants the GPUs that the ranks held: the same command in one process finds the stage finished and exports.
+_export_finished() {
+  say "finished; exporting $AFTER in a process of its own"
+  SRUN_CPUS_PER_TASK=${SLURM_CPUS_ON_NODE:-$SRUN_CPUS_PER_TASK} \
+    srun --nodes=1 --ntasks=1 --ntasks-per-node=1 "${FLAGS[@]}" "$PYTHON" -u -m "$MODULE" "$@"
 }
 
 _on_usr1() { # a plain return would end the script: in a trap it stands for the status of what was interrupted

@@ -4,7 +4,8 @@
 
 Every word is passed on to every stage; one that begins with a stage's name goes to that stage alone, for instance
 math2.grpo.overlong_filtering=false. A killed run goes on where it was with the same command. The run ends with
-RUN/summary.json, RUN/report.html, RUN/learning_curve.png and the last model in RUN/final/hf.
+RUN/summary.json, RUN/report.html, RUN/learning_curve.png and the last model in RUN/final/hf; with
+export.on_finish=[hf,trtllm] also as an engine in RUN/final/engine.
 
 --from STAGE, --to STAGE: a part of it; stages before it must be done. --prepare: only what comes before the first stage
 (generated data, first weights). --report: only the report, from what is on disk.
@@ -24,7 +25,7 @@ from evaluation.benchmarks.reading import read_benchmark
 from recipes.curriculum.progress import Progress, only_one
 from recipes.curriculum.runner import StepRunner
 from recipes.curriculum.selection import Selection, split_flags
-from recipes.curriculum.steps import Step, check_inputs, final_hf, plan_steps
+from recipes.curriculum.steps import Step, check_inputs, final_engine, final_hf, plan_steps
 from recipes.reporting.report import Report
 from recipes.reporting.summary import StageFolder
 from recipes.reporting.table import print_table
@@ -93,6 +94,8 @@ def _show(report: Report) -> None:
         print(f"Scores: {report.evaluation_page}")
     if report.final_hf.is_dir():
         print(f"Model:  {report.final_hf}")
+    if (engine := final_engine(report.root)).is_dir():
+        print(f"Engine: {engine}")
 
 
 def _compare_evaluations(report: Report) -> None:

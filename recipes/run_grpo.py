@@ -3,7 +3,8 @@
     python -m recipes.run_grpo stage=math2 cluster=cpu run.directory=runs/try/math2 model.restore_from=sft/model.nemo
 
 A killed run goes on where it was with the same command, on SIGUSR1 it saves after the current step and ends with
-status 0 and RUN/interrupted.json. The stage ends with RUN/model.nemo and RUN/manifest.json.
+status 0 and RUN/interrupted.json. The stage ends with RUN/model.nemo and RUN/manifest.json, and with what
+export.on_finish asks for in RUN/export; the same command again exports what is missing there.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from recipes.calibrate_temperature import measured_temperature
 from recipes.checkpoints.store import Checkpoint
 from recipes.data.order import OrderPosition
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
+from recipes.export import export_by_ranks, export_finished
 from recipes.grading.graders import Grader, GradingOptions
 from recipes.rollouts.expected_lengths import ExpectedLengths
 from recipes.rollouts.ledger import Ledger
 from recipes.settings.compose import settings_from_command_line
 from recipes.settings.parallelism import grading_workers, width_multiple
+from recipes.settings.preflight_facts import own_process_exports
 from recipes.settings.schema import Settings
 from recipes.training.epochs import EpochPlanner
 from recipes.training.run_folder import RunFolder
@@ -44,22 +47,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stop, folder = StopSignal().install(), RunFolder(Path(settings.run.directory))
     with checked_input(COMMAND):
         if folder.say_if_finished():
+            export_finished(settings, folder)
             return
         require_rollout_engine(settings)
-        if not is_launched(settings.cluster):
+        alone = not is_launched(settings.cluster)
+        if alone:
             require_free(folder.directory)
         tokenizer = load_tokenizer(settings.model.tokenizer)
         prompts = read_stage_prompts(settings, tokenizer)
         if settings.model.restore_from is not None:
             require_same_architecture(Path(settings.model.restore_from), settings.model)
         look(settings, folder, prompts.require_same_order)
-    launch_ranks(settings.cluster, "recipes.run_grpo", arguments, stop.hand_over)
+    again = folder.manifest if own_process_exports(settings, "grpo") else None
+    launch_ranks(settings.cluster, "recipes.run_grpo", arguments, stop.hand_over, again)
     with entered(
         checked_input(COMMAND), settings, folder, prompts.require_same_order, stop, is_main=is_first_rank()
     ) as start:
         if start is not None:
             start_frameworks(settings, "recipes.run_grpo", arguments)
             _train(settings, folder, tokenizer, prompts, start)
+    if alone:  # else the launcher calls the command again
+        export_finished(settings, folder)
 
 
 def _train(
@@ -134,6 +142,7 @@ def _train(
         write_stage_model(session.model, folder.model, settings.model)
         if start.attempts is not None:
             folder.finish(settings, end.steps, start.attempts, start.parent, stopped_by=end.stopped_by)
+        export_by_ranks(settings, folder, ranks)
     elif start.attempts is not None:
         folder.interrupt(end.steps, start.attempts)
 

@@ -3,7 +3,8 @@
     python -m recipes.run_sft stage=sft cluster=cpu run.directory=runs/try/sft data.train=demonstrations.jsonl
 
 A killed run goes on where it was with the same command, on SIGUSR1 it saves after the current step and ends with
-status 0 and RUN/interrupted.json. The stage ends with RUN/model.nemo and RUN/manifest.json.
+status 0 and RUN/interrupted.json. The stage ends with RUN/model.nemo and RUN/manifest.json, and with what
+export.on_finish asks for in RUN/export; the same command again exports what is missing there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from recipes.backends.start import is_first_rank, is_launched, launch_ranks, sta
 from recipes.data.jsonl import read_demonstrations
 from recipes.data.prompts import EncodedDataset, encode_demonstrations
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
+from recipes.export import export_by_ranks, export_finished
 from recipes.settings.compose import settings_from_command_line
+from recipes.settings.preflight_facts import own_process_exports
 from recipes.settings.schema import Settings
 from recipes.training.resume_checks import DemonstrationOrder
 from recipes.training.run_folder import RunFolder
@@ -36,8 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stop, folder = StopSignal().install(), RunFolder(Path(settings.run.directory))
     with checked_input(COMMAND):
         if folder.say_if_finished():
+            export_finished(settings, folder)
             return
-        if not is_launched(settings.cluster):
+        alone = not is_launched(settings.cluster)
+        if alone:
             require_free(folder.directory)
         tokenizer = load_tokenizer(settings.model.tokenizer)
         train, validation = (
@@ -51,11 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             require_same_architecture(Path(settings.model.restore_from), settings.model)
         order = DemonstrationOrder.of(settings, train)
         look(settings, folder, order.require_same)
-    launch_ranks(settings.cluster, "recipes.run_sft", arguments, stop.hand_over)
+    again = folder.manifest if own_process_exports(settings, "sft") else None
+    launch_ranks(settings.cluster, "recipes.run_sft", arguments, stop.hand_over, again)
     with entered(checked_input(COMMAND), settings, folder, order.require_same, stop, is_main=is_first_rank()) as start:
         if start is not None:
             start_frameworks(settings, "recipes.run_sft", arguments)
             _train(settings, folder, pad_token_of(tokenizer), train, validation, order, start)
+    if alone:  # else the launcher calls the command again
+        export_finished(settings, folder)
 
 
 def _require_a_batch(settings: Settings, train: EncodedDataset) -> None:
@@ -123,6 +131,7 @@ def _train(
         write_stage_model(session.model, folder.model, settings.model)
         if start.attempts is not None:
             folder.finish(settings, trainer.step, start.attempts, start.parent)
+        export_by_ranks(settings, folder, ranks)
     elif start.attempts is not None:
         folder.interrupt(trainer.step, start.attempts)
 

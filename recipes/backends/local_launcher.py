@@ -1,6 +1,9 @@
 """``torch.distributed.run`` on one machine, for a stage: SIGUSR1 reaches the ranks, their exit status the user.
 
-    python -m recipes.backends.local_launcher PROCESSES MODULE [word ...]
+    python -m recipes.backends.local_launcher PROCESSES AGAIN_IF MODULE [word ...]
+
+When the ranks have ended well and the file AGAIN_IF is there (none: an empty word), the module runs once more with the
+same words, in one process: what needs the GPUs that the ranks held.
 
 torchrun itself dies of SIGUSR1 and ends with status 1 whatever status its ranks ended with. Its ranks are its children,
 so the signal is handed to each of them as soon as it listens: a rank that still starts would die of it.
@@ -21,7 +24,7 @@ _RETRY_SECONDS = 0.5
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Launch the ranks and wait for them."""
-    processes, module, *words = sys.argv[1:] if arguments is None else arguments
+    processes, again_if, module, *words = sys.argv[1:] if arguments is None else arguments
     asked = threading.Event()
     signal.signal(signal.SIGUSR1, lambda *_: asked.set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})  # a signal that came before is waiting
@@ -39,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(status)
     finally:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it must not end a process that is about to end well
+
+    if again_if and Path(again_if).is_file():
+        os.environ.pop("RECIPE_LAUNCHED_BY", None)
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, "-m", module, *words])
 
 
 def _hand_on(asked: threading.Event) -> None:

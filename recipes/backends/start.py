@@ -87,11 +87,13 @@ def launch_ranks(
     module: str,
     arguments: Sequence[str],
     hand_over: Callable[[], None] = lambda: None,
+    again_if: Path | None = None,
 ) -> None:
     """Return in every process of the run; writes nothing.
 
     With more than one process on one machine and no launcher in sight (``torchrun`` or ``srun``), the command runs
-    itself again under ``torch.distributed.run`` and does not return; ``hand_over`` is called before.
+    itself again under ``torch.distributed.run`` and does not return; ``hand_over`` is called before. When the ranks
+    have ended well and the file ``again_if`` is there, the command runs once more, in one process.
 
     Raises:
         SystemExit: several nodes without a launcher, or another number of ``srun`` tasks than the settings describe.
@@ -113,7 +115,7 @@ def launch_ranks(
     os.environ.setdefault("OMP_NUM_THREADS", str(max(cluster.threads_per_process, 1)))
     sys.stdout.flush()
     hand_over()
-    launcher = ["-m", "recipes.backends.local_launcher", str(wanted)]
+    launcher = ["-m", "recipes.backends.local_launcher", str(wanted), str(again_if or "")]
     os.execv(sys.executable, [sys.executable, *launcher, module, *arguments])
 
 

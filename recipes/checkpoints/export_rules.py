@@ -1,7 +1,9 @@
-"""What an export to Hugging Face may write over, and which checkpoints it can convert; read without the frameworks."""
+"""What an export may write over, and which checkpoints it can convert; read without the frameworks."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -27,6 +29,21 @@ def require_writable(output: Path) -> None:
             f"{output}: this folder has files and was not written by recipes.export (no {MARKER_NAME}); "
             "choose another output or remove it"
         )
+
+
+def staging_of(output: Path) -> Path:
+    """Where an output grows until it is whole: beside its place, so that one rename puts it there."""
+    return output.parent / f".{output.name}.partial"
+
+
+def put_in_place(staging: Path, output: Path) -> None:
+    """Rename ``staging`` to ``output``; an older output goes."""
+    old = output.parent / f".{output.name}.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if output.exists():
+        os.replace(output, old)
+    os.replace(staging, output)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def architecture_of_nemo(config: DictConfig, source: Path) -> Architecture:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.curriculum.progress import ProgressError
-from recipes.curriculum.steps import Step
+from recipes.curriculum.steps import ENGINE, Step
 from recipes.settings.curriculum import StageCommand
+from recipes.settings.deployment_checks import builds_engine, gpus_of_build
 from recipes.settings.schema import Settings
 
 LAUNCHER = Path(__file__).parents[2] / "launcher"
@@ -58,7 +59,7 @@ def plan_jobs(
     """The jobs of a curriculum, in an order in which they can be submitted; the last one renews the report.
 
     A stage waits for the one before it, an evaluation for its stage, so that it runs beside the next one, the export
-    for the last stage and its evaluation, and the report for everything.
+    for the last stage and its evaluation, the engine for the export, and the report for everything.
 
     Args:
         settings: of ``python -m recipes.run_curriculum``.
@@ -75,6 +76,7 @@ def plan_jobs(
     ends: list[str] = []
     trained: Step | None = None
     evaluated: Step | None = None
+    exported: Step | None = None
     for step in steps:
         if step.trains:
             needed, trained = [trained], step
@@ -82,11 +84,13 @@ def plan_jobs(
             needed, evaluated = [trained], step
         elif step.feeds:
             continue
+        elif step.name == ENGINE:
+            needed = [exported]
         else:
-            needed = [trained, evaluated]
+            needed, exported = [trained, evaluated], step
         after = tuple(_name(settings, other) for other in needed if other and other in todo)
         on = clusters.get(step.stage)
-        machines = (on.nodes, on.devices_per_node, on.accelerator) if on else (1, 1, "cpu")
+        machines = (on.nodes, on.devices_per_node, on.accelerator) if on else _one_process(settings, step)
         job = Job(_name(settings, step), _script(step), after, step not in todo, *machines, step.arguments)
         jobs.append(job)
         if not job.done and not step.trains:
@@ -95,6 +99,14 @@ def plan_jobs(
         *jobs,
         Job(_plain(f"{settings.run.name}-{REPORT}"), f"{REPORT}.sh", tuple(ends), not todo, 1, 1, "cpu", tuple(words)),
     ]
+
+
+def _one_process(settings: Settings, step: Step) -> tuple[int, int, str]:
+    """Nodes, devices and their kind of a step that is one process, whatever it uses."""
+    deployment = settings.deployment
+    if step.name != ENGINE or not builds_engine(deployment):
+        return 1, 1, "cpu"
+    return 1, gpus_of_build(deployment), "gpu"
 
 
 def _name(settings: Settings, step: Step) -> str:

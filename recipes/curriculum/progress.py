@@ -20,7 +20,7 @@ from recipes.settings.overrides import group_options
 from recipes.settings.stage_words import split_stage
 from recipes.settings.typed import CONF
 
-FREE_SECTIONS = ("cluster", "checkpoint", "logging")
+FREE_SECTIONS = ("cluster", "checkpoint", "logging", "export", "deployment")
 """Settings that may change from one start to the next: where and how a run is done, not what it computes."""
 
 

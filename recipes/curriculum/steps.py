@@ -11,12 +11,14 @@ from pathlib import Path
 
 from recipes.settings.benchmarks import benchmarks
 from recipes.settings.checks import file_problems, value_problems
-from recipes.settings.compose import compose
+from recipes.settings.compose import compose, deployment_words
 from recipes.settings.curriculum import StageCommand
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.overrides import literal
 from recipes.settings.schema import Settings
 
+ENGINE = "engine"
+"""Step that makes the last weights deployable."""
 GENERATED = "data"
 """Folder of the generated problems, below the run's."""
 
@@ -49,6 +51,9 @@ class Step:
 
 def plan_steps(settings: Settings, stages: Sequence[StageCommand]) -> list[Step]:
     """Every step of a curriculum, in order.
+
+    The last weights alone are exported, by the last steps: a stage does so itself only where a word of its own asks for
+    it (``math2.export.on_finish=[hf]``).
 
     Without ``curriculum.initial_model`` and with the data below the run's own folder (``curriculum=demo``), the data
     and the first weights are generated; otherwise they are the user's.
@@ -83,11 +88,16 @@ def plan_steps(settings: Settings, stages: Sequence[StageCommand]) -> list[Step]
         ]
     for stage in stages:
         folder = root / stage.name
-        steps.append(_training(stage, folder, checkpoint))
+        steps.append(_training(stage, folder, checkpoint, settings.export.on_finish))
         checkpoint = str(folder / "model.nemo")
         steps.append(_evaluation(stage, folder, checkpoint))
-    hf = final_hf(root)
-    steps.append(
+    return [*steps, *_exports(settings, Path(str(checkpoint)))]
+
+
+def _exports(settings: Settings, checkpoint: Path) -> list[Step]:
+    """The last weights as a Hugging Face folder, and as an engine where ``export.on_finish`` asks for one."""
+    hf, engine = final_hf(Path(settings.run.directory)), final_engine(Path(settings.run.directory))
+    steps = [
         Step(
             name="export",
             title=f"last weights: .nemo -> Hugging Face, {hf}",
@@ -95,10 +105,24 @@ def plan_steps(settings: Settings, stages: Sequence[StageCommand]) -> list[Step]
             arguments=(literal("checkpoint", str(checkpoint)), "format=hf", literal("output", hf)),
             output=hf / "config.json",
             folder=hf.parent,
-            weights=Path(str(checkpoint)),
+            weights=checkpoint,
             feeds=False,
         )
-    )
+    ]
+    if "trtllm" in settings.export.on_finish:
+        words = deployment_words(settings.deployment)
+        steps.append(
+            Step(
+                name=ENGINE,
+                title=f"last weights: Hugging Face -> TensorRT-LLM, {engine}",
+                module="recipes.export",
+                arguments=(literal("checkpoint", hf), "format=trtllm", literal("output", engine), *words),
+                output=engine / "export.json",
+                folder=engine.parent,
+                weights=checkpoint,
+                feeds=False,
+            )
+        )
     return steps
 
 
@@ -111,6 +135,11 @@ def generates_data(settings: Settings) -> bool:
 def final_hf(root: Path) -> Path:
     """Where the last model lies as a Hugging Face folder."""
     return root / "final" / "hf"
+
+
+def final_engine(root: Path) -> Path:
+    """Where the last model lies as TensorRT-LLM serves it."""
+    return root / "final" / "engine"
 
 
 def check_inputs(settings: Settings, stages: Sequence[StageCommand], *, require_files: bool = True) -> None:
@@ -141,13 +170,14 @@ def _last_evaluation(stages: Sequence[StageCommand]) -> Settings:
     return compose("evaluate", [*stages[-1].overrides, "engine.checkpoint=later"])
 
 
-def _training(stage: StageCommand, folder: Path, checkpoint: str | None) -> Step:
+def _training(stage: StageCommand, folder: Path, checkpoint: str | None, on_finish: Sequence[str]) -> Step:
     restore = "model.restore_from=null" if checkpoint is None else literal("model.restore_from", checkpoint)
+    own = stage.settings.export.on_finish != list(on_finish)
     return Step(
         name=stage.name,
         title=f"{stage.name}: {_sft(stage.settings) if stage.command == 'sft' else _grpo(stage.settings)}",
         module=stage.module,
-        arguments=(*stage.overrides, restore),
+        arguments=(*stage.overrides, *(() if own else ("export.on_finish=[]",)), restore),
         output=folder / "manifest.json",
         folder=folder,
         stage=stage.name,

@@ -10,6 +10,7 @@ from recipes.checkpoints.hf_config import ConversionError
 from recipes.checkpoints.manifest import manifest_path, manifest_problems, parent_of
 from recipes.checkpoints.nemo_archive import CheckpointMismatch, architecture_differences, read_config
 from recipes.checkpoints.store import Checkpoint, CheckpointStore
+from recipes.preflighting.deployment import architecture, deployment
 from recipes.preflighting.findings import Findings
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.schema import ExportSettings, Settings
@@ -130,8 +131,12 @@ def _other_parent(settings: Settings, folder: RunFolder) -> list[SettingsProblem
     return []
 
 
-def export(settings: ExportSettings) -> Findings:
-    """Whether an export can read its checkpoint and may write its folder."""
+def export(settings: ExportSettings, *, here: bool) -> Findings:
+    """Whether an export can read its checkpoint and may write its folder.
+
+    Args:
+        here: whether this machine is the one that will do it.
+    """
     findings, checkpoint = Findings(), Path(settings.checkpoint)
     try:
         require_writable(Path(settings.output))
@@ -140,12 +145,16 @@ def export(settings: ExportSettings) -> Findings:
         findings.problems.append(SettingsProblem("output", str(error), expected, "output=NEW_FOLDER"))
     if not checkpoint.exists():
         return findings
+    engine = settings.format == "trtllm"
     try:
-        architecture_of_nemo(read_config(checkpoint), checkpoint)
+        model = architecture(checkpoint) if engine else architecture_of_nemo(read_config(checkpoint), checkpoint)
     except (CheckpointMismatch, ConversionError) as error:
         fix = "copy it again, or checkpoint=OTHER"
         findings.problems.append(SettingsProblem("checkpoint", str(error), "a whole .nemo of this recipe", fix))
+        return findings
     findings.looked_at.append(f"{checkpoint}: architecture")
+    if engine:
+        findings.add(deployment(settings, model, here=here))
     return findings
 
 

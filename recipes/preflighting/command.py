@@ -49,7 +49,7 @@ class Preflight:
         findings.problems += missing
         findings.add(installation.frameworks(settings, command, on_node=self.on_node))
         if isinstance(settings, ExportSettings):
-            findings.add(checkpoints.export(settings))
+            findings.add(checkpoints.export(settings, here=installation.is_here(on_node=self.on_node)))
             findings.add(machine.writable("output", settings.output))
             return findings
         if command in TRAINING and checkpoints.is_finished(settings.run.directory):

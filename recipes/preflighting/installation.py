@@ -31,7 +31,7 @@ def frameworks(settings: Settings | ExportSettings, command: str, *, on_node: bo
     missing = [name for name in _packages(settings, command) if importlib.util.find_spec(name) is None]
     if not missing:
         return findings
-    here = on_node or shutil.which("sbatch") is None
+    here = is_here(on_node=on_node)
     gpu = isinstance(settings, Settings) and settings.cluster.accelerator == "gpu"
     if not on_node and gpu:
         return findings  # the machines with GPUs are elsewhere
@@ -43,6 +43,16 @@ def frameworks(settings: Settings | ExportSettings, command: str, *, on_node: bo
     )
     (findings.problems if here else findings.warnings).append(problem)
     return findings
+
+
+def is_here(*, on_node: bool) -> bool:
+    """Whether this machine is the one that will do the work: one of the job's, or one without Slurm."""
+    return on_node or shutil.which("sbatch") is None
+
+
+def is_installed(package: str) -> bool:
+    """Whether a top-level package can be imported; nothing is."""
+    return importlib.util.find_spec(package) is not None
 
 
 def _packages(settings: Settings | ExportSettings, command: str) -> tuple[str, ...]:

@@ -76,10 +76,10 @@ def disk(key: str, needs: Mapping[str, tuple[int, int]]) -> Findings:
         fixed = sum(max(0, needs[folder][0] - _written(Path(folder))) for folder in folders)
         total = fixed + sum(needs[folder][1] for folder in folders)
         where = os.path.commonpath([str(Path(folder).absolute()) for folder in folders])
-        findings.looked_at.append(f"{where}: {_size(free)} free, about {_size(total)} needed")
-        expected = f"{_size(fixed)} for checkpoints and weights, {_size(total - fixed)} for rollouts"
+        findings.looked_at.append(f"{where}: {size_in_words(free)} free, about {size_in_words(total)} needed")
+        expected = f"{size_in_words(fixed)} for checkpoints and weights, {size_in_words(total - fixed)} for rollouts"
         fix = f"{key}=FOLDER on a larger file system, or checkpoint.keep=1"
-        problem = SettingsProblem(key, f"{where}: {_size(free)} free", f"about {expected}", fix)
+        problem = SettingsProblem(key, f"{where}: {size_in_words(free)} free", f"about {expected}", fix)
         if free < fixed:
             findings.problems.append(problem)
         elif free < 1.1 * total:
@@ -93,7 +93,8 @@ def _written(folder: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def _size(count: float) -> str:
+def size_in_words(count: float) -> str:
+    """As ``14 GiB``."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"

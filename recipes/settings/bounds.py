@@ -126,6 +126,17 @@ RANGES: dict[str, Range] = {
     "engine.timeout_seconds": Range(0, 7200.0, above_low=True),
     "engine.stall_seconds": Range(0, 600.0, above_low=True),
     "engine.attempts": _at_least(1, 10),
+    "deployment.tp_size": _at_least(1),
+    "deployment.pp_size": _at_least(1),
+    "deployment.max_batch_size": _at_least(1, 256),
+    "deployment.max_input_len": _at_least(1, 2048),
+    "deployment.max_seq_len": _at_least(2, 34816),
+    "deployment.max_num_tokens": _at_least(1, 8192),
+    "deployment.workers": _at_least(1),
+    "deployment.kv_cache_free_gpu_memory_fraction": Range(0, 0.9, high=1, above_low=True),
+    "deployment.verify_prompts": Range(1, 32, high=32),
+    "deployment.verify_tokens": _at_least(1, 64),
+    "deployment.verify_margin": _at_least(0),
     "seed": Range(0, 1234, high=2**63 - 1),
     "parts.count": Range(1, 16, high=4096),
     "parts.workers": _at_least(0),
@@ -182,7 +193,13 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "benchmark.grader": ("math", "code"),
     "engine.name": ("megatron", "hf", "trtllm", "openai"),
     "engine.api": ("chat", "completions"),
-    "format": ("hf",),
+    "format": ("hf", "trtllm"),
+    "export.on_finish": ("hf", "trtllm"),
+    "deployment.backend": ("tensorrt", "pytorch"),
+    "deployment.dtype": ("bfloat16", "float16", "float32"),
+    "deployment.gemm_plugin": ("auto", "bfloat16", "float16", "float32", "disable"),
+    "deployment.gpt_attention_plugin": ("auto", "bfloat16", "float16", "float32"),
+    "deployment.kv_cache_type": ("paged", "continuous"),
     "data.domain": ("math", "code"),
     "parts.executor": ("local", "slurm"),
     "teacher.keep": ("all", "right", "majority"),
@@ -206,10 +223,11 @@ def bound_problems(settings: Any) -> Iterator[SettingsProblem]:
         if key in RANGES and value not in RANGES[key]:
             allowed = RANGES[key]
             yield SettingsProblem(key, f"{value}", str(allowed), f"{key}={allowed.works}")
-        elif key in CHOICES and value not in CHOICES[key]:
-            yield _no_choice(key, value, CHOICES[key])
+        elif key in CHOICES:
+            wrong = [one for one in (value if isinstance(value, list) else [value]) if one not in CHOICES[key]]
+            yield from (_no_choice(key, one, CHOICES[key], many=isinstance(value, list)) for one in wrong)
 
 
-def _no_choice(key: str, value: str, choices: Sequence[str]) -> SettingsProblem:
-    near = difflib.get_close_matches(value, choices, n=1, cutoff=0.4) or choices
-    return SettingsProblem(key, f"{value}", f"one of {', '.join(choices)}", f"{key}={near[0]}")
+def _no_choice(key: str, value: str, choices: Sequence[str], *, many: bool) -> SettingsProblem:
+    near = (difflib.get_close_matches(value, choices, n=1, cutoff=0.4) or choices)[0]
+    return SettingsProblem(key, value, f"one of {', '.join(choices)}", f"{key}=[{near}]" if many else f"{key}={near}")

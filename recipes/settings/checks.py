@@ -8,11 +8,13 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from recipes.settings import parallelism
 from recipes.settings.benchmarks import benchmark_problems, benchmarks
 from recipes.settings.bounds import bound_problems
+from recipes.settings.deployment_checks import ModelLimits, deployment_problems, fitting_problems
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.evaluation_schema import EngineSettings, EvaluationSettings
 from recipes.settings.memory_checks import memory_problems
@@ -57,7 +59,9 @@ def sound_problems(settings: AnySettings, command: str) -> list[SettingsProblem]
     problems = list(bound_problems(settings))
     if isinstance(settings, PrepareSettings):
         return problems or prepare_problems(settings)
-    if problems or isinstance(settings, ExportSettings):
+    if isinstance(settings, ExportSettings):
+        return problems or (list(deployment_problems(settings.deployment)) if settings.format == "trtllm" else [])
+    if problems:
         return problems
     return [*_stage(settings, command)] or [
         *parallelism.problems(settings, command),
@@ -66,6 +70,7 @@ def sound_problems(settings: AnySettings, command: str) -> list[SettingsProblem]
         *_optimizer(settings, command),
         *_needed(settings, command),
         *benchmark_problems(settings),
+        *_engine_on_finish(settings, command),
         *(relation_problems(settings) if command in _SAMPLING else ()),
         *(trtllm_problems(settings) if command in _SAMPLING else ()),
     ]
@@ -272,6 +277,23 @@ def _engine(engine: EngineSettings) -> Iterator[SettingsProblem]:
             whole = False
         if not whole:
             yield SettingsProblem("engine.extra", engine.extra, "a JSON object", """engine.extra='{"top_k": 20}'""")
+
+
+def _engine_on_finish(settings: Settings, command: str) -> list[SettingsProblem]:
+    """What would make the engine of a finished stage fail, known before the first step."""
+    if command not in TRAINING or "trtllm" not in settings.export.on_finish:
+        return []
+    model = settings.model
+    limits = ModelLimits(
+        model.architecture,
+        model.num_layers,
+        model.num_attention_heads,
+        model.num_query_groups,
+        model.ffn_hidden_size,
+        model.max_position_embeddings,
+    )
+    found = list(deployment_problems(settings.deployment)) or list(fitting_problems(settings.deployment, limits))
+    return [replace(problem, fix=f"{problem.fix}, or export.on_finish=[hf]") for problem in found]
 
 
 def _shard(evaluation: EvaluationSettings) -> Iterator[SettingsProblem]:

@@ -37,6 +37,17 @@ class Command:
 _PARALLEL = ("model.tensor_model_parallel_size", "model.pipeline_model_parallel_size", "cluster.devices_per_node")
 _RUN = ("run.directory", "run.seed", "run.resume", "model.restore_from", "model.tokenizer")
 _EVALUATION = ("n", "temperature", "top_p", "max_response_length", "output", "shards", "shard")
+_DEPLOYMENT = (
+    "backend",
+    "dtype",
+    "tp_size",
+    "max_batch_size",
+    "max_input_len",
+    "max_seq_len",
+    "max_num_tokens",
+    "examples",
+    "verify",
+)
 
 _COMMANDS = (
     Command(
@@ -52,6 +63,7 @@ _COMMANDS = (
             "sft.micro_batch_size",
             "sft.max_sequence_length",
             "optimizer.learning_rate",
+            "export.on_finish",
             *_RUN,
             *_PARALLEL,
         ),
@@ -75,6 +87,7 @@ _COMMANDS = (
             "stopping.metric",
             "validation.every_steps",
             "optimizer.learning_rate",
+            "export.on_finish",
             *_RUN,
             *_PARALLEL,
         ),
@@ -134,12 +147,22 @@ _COMMANDS = (
     Command(
         name="export",
         module="recipes.export",
-        main_keys=("checkpoint", "format", "output"),
-        examples=("checkpoint=runs/demo/math4/model.nemo format=hf output=exported",),
+        main_keys=(
+            "checkpoint",
+            "format",
+            "output",
+            *(f"deployment.{name}" for name in _DEPLOYMENT),
+        ),
+        examples=(
+            "checkpoint=runs/demo/math4/model.nemo format=hf output=exported",
+            "checkpoint=runs/code2/model.nemo format=trtllm output=engine max_seq_len=34816 verify=true",
+            "checkpoint=exported format=trtllm backend=pytorch output=served",
+        ),
+        short="deployment",
         root="export",
         schema=ExportSettings,
         groups=(),
-        values="export.yaml",
+        values="base/deployment.yaml",
     ),
     Command(
         name="prepare",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn, overload
 
@@ -23,9 +24,9 @@ from recipes.settings.commands import COMMANDS, Command
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.fields import fields_of
 from recipes.settings.help_page import help_page
-from recipes.settings.overrides import group_options, lengthened, sort_overrides
+from recipes.settings.overrides import group_options, lengthened, literal, sort_overrides
 from recipes.settings.plan import launch_problems, plan, stage_lines
-from recipes.settings.schema import AnySettings, ExportSettings, PrepareSettings, Settings
+from recipes.settings.schema import AnySettings, DeploymentSettings, ExportSettings, PrepareSettings, Settings
 from recipes.settings.stage_words import split_words
 from recipes.settings.typed import CONF, build, typed_values
 
@@ -78,14 +79,24 @@ def settings_from_command_line(
 ) -> Settings: ...
 @overload
 def settings_from_command_line(
-    command: Literal["export"], description: str, argv: Sequence[str] | None = None, *, require_files: bool = True
+    command: Literal["export"],
+    description: str,
+    argv: Sequence[str] | None = None,
+    *,
+    require_files: bool = True,
+    dry_run_lines: Callable[[Any], Sequence[str]] = ...,
 ) -> ExportSettings: ...
 @overload
 def settings_from_command_line(
     command: Literal["prepare"], description: str, argv: Sequence[str] | None = None, *, require_files: bool = True
 ) -> PrepareSettings: ...
 def settings_from_command_line(
-    command: Any, description: str, argv: Sequence[str] | None = None, *, require_files: bool = True
+    command: Any,
+    description: str,
+    argv: Sequence[str] | None = None,
+    *,
+    require_files: bool = True,
+    dry_run_lines: Callable[[Any], Sequence[str]] = lambda _: (),
 ) -> AnySettings:
     """What every entry point calls first: the checked settings, or help, a dry run or the errors, and then the end.
 
@@ -98,6 +109,7 @@ def settings_from_command_line(
         description: what the command does, for its help.
         argv: words after the program's name; None takes those of the process.
         require_files: whether the files that the command reads must exist already.
+        dry_run_lines: what ``--dry-run`` prints below the plan, of the settings.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     overrides = [word for word in words if word not in ("--help", "-h", "--dry-run")]
@@ -119,7 +131,8 @@ def settings_from_command_line(
         raise SystemExit(2) from None
     if dry_run:
         lines = [*plan(settings, command, missing), *stages]
-        _print_and_exit(to_yaml(settings) + "\n".join(f"# {line}".rstrip() for line in lines))
+        printed = [*(f"# {line}".rstrip() for line in lines), *dry_run_lines(settings)]
+        _print_and_exit(to_yaml(settings) + "\n".join(printed))
     return settings
 
 
@@ -132,6 +145,16 @@ def _stage_lines(overrides: Sequence[str]) -> list[str]:
 def to_yaml(settings: AnySettings) -> str:
     """The settings as YAML, in the order of the schema, resolved; ends with a newline."""
     return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(settings)))
+
+
+def deployment_words(deployment: DeploymentSettings) -> list[str]:
+    """``deployment.max_seq_len=8192`` for each value that is not the default one."""
+    default = compose("export", ["checkpoint=a", "output=b"]).deployment
+    changed = {name: value for name, value in dataclasses.asdict(deployment).items() if value != getattr(default, name)}
+    return [
+        literal(f"deployment.{name}", value) if isinstance(value, str) else f"deployment.{name}={json.dumps(value)}"
+        for name, value in changed.items()
+    ]
 
 
 def flatten(settings: AnySettings) -> dict[str, Any]:

@@ -122,6 +122,7 @@ def _sft(settings: Settings) -> Rows:
     length = f"of {sft.max_sequence_length:,} tokens each at most"
     yield "tokens", f"at most {sft.global_batch_size * sft.max_sequence_length:,} a step, {length}"
     yield "writes", f"{settings.run.directory}, {_saves(settings)}"
+    yield from _exports(settings)
 
 
 def _grpo(settings: Settings) -> Rows:
@@ -148,6 +149,12 @@ def _grpo(settings: Settings) -> Rows:
     prompts = rollouts * settings.data.max_prompt_length
     yield "tokens", f"at most {sampled:,} sampled a step, {sampled + prompts:,} trained with their prompts"
     yield "writes", f"{settings.run.directory}, {_saves(settings)}"
+    yield from _exports(settings)
+
+
+def _exports(settings: Settings) -> Rows:
+    if settings.export.on_finish:
+        yield "exports", f"{', '.join(settings.export.on_finish)} at the end, below {settings.run.directory}/export"
 
 
 def _rules(settings: Settings) -> str:

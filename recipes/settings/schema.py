@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recipes.settings.deployment_schema import DeploymentSettings, FinishSettings
 from recipes.settings.evaluation_schema import BenchmarkSettings, EngineSettings, EvaluationSettings
 from recipes.settings.grading_schema import GradingSettings
 from recipes.settings.prepare_schema import PrepareSettings
@@ -321,6 +322,8 @@ class Settings:
     benchmark: BenchmarkSettings
     evaluation: EvaluationSettings
     engine: EngineSettings
+    export: FinishSettings
+    deployment: DeploymentSettings
     curriculum: CurriculumSettings
 
 
@@ -329,11 +332,12 @@ class ExportSettings:
     """The configuration of ``python -m recipes.export``."""
 
     checkpoint: str
-    """A ``.nemo`` file or folder, or a run folder's checkpoint."""
+    """A ``.nemo`` file or folder, or a run folder's checkpoint; with ``format=trtllm`` also a Hugging Face folder."""
     format: str
-    """``hf``: a folder that ``AutoModelForCausalLM`` loads."""
+    """``hf``: a folder that ``AutoModelForCausalLM`` loads. ``trtllm``: a folder that TensorRT-LLM serves."""
     output: str
     """Folder to write; one that this command wrote before is replaced, any other non-empty one refused."""
+    deployment: DeploymentSettings
 
 
 AnySettings = Settings | ExportSettings | PrepareSettings

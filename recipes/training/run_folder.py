@@ -1,6 +1,6 @@
 """What a run's folder holds, and where.
 
-settings.yaml  metrics.jsonl  rollouts/  checkpoints/  attempts/  logs/  model.nemo  manifest.json
+settings.yaml  metrics.jsonl  rollouts/  checkpoints/  attempts/  logs/  model.nemo  manifest.json  export/
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from recipes.training.metrics_log import MetricsLog
 from recipes.training.ports import Ranks
 from recipes.training.stop_signal import write_interrupted
 
+EXPORT_NAMES = {"hf": "hf", "trtllm": "engine"}
+"""Format -> folder below ``export``."""
 MEAN_STEPS = 10
 """Last steps that the manifest's means are over."""
 
@@ -82,6 +84,10 @@ class RunFolder:
     def manifest(self) -> Path:
         """There once the stage is done."""
         return self.directory / MANIFEST_NAME
+
+    def export(self, kind: str) -> Path:
+        """Where ``export.on_finish`` leaves a format: ``export/hf``, ``export/engine``."""
+        return self.directory / "export" / EXPORT_NAMES[kind]
 
     def say_if_finished(self) -> bool:
         """True, with a line for the user, when there is nothing left to do here.

@@ -135,6 +135,7 @@ def _fork(command: Callable[[Sequence[str]], None], arguments: Sequence[str]) ->
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
+        print(end.code, file=sys.stderr)
     except BaseException:
         import traceback
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,16 +14,23 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import OmegaConf
+from safetensors.torch import load
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from recipes.backends.aligner import hf_import
-from recipes.backends.aligner.hf_export import MARKER_NAME, export_hf
+from recipes.backends.aligner.hf_export import export_hf
 from recipes.backends.aligner.hf_import import import_hf
 from recipes.backends.aligner.nemo_file import CheckpointMismatch, read_config, require_same_architecture, unpacked
 from recipes.backends.aligner.torch_dist import EXTRA_STATE_MODULES, KEY_PREFIX, WeightsReader
+from recipes.backends.trtllm.build_commands import Tools
+from recipes.backends.trtllm.deployment import export_deployment
+from recipes.backends.trtllm.folder import engine_folder
+from recipes.checkpoints.export_rules import MARKER_NAME
 from recipes.checkpoints.hf_config import ConversionError
+from recipes.checkpoints.manifest import read_manifest
 from recipes.settings.compose import compose
 from tests.parity.tiny_models import LAYERS, ZOO, save_tiny_model
+from tests.unit.backends_trtllm import build_tools
 
 MODEL = next(model for model in ZOO if model.name == "qwen2-tied")
 
@@ -149,6 +157,24 @@ def test_a_folder_with_the_content_of_a_nemo_file_is_exported_too(hf_dir: Path, 
         AutoModelForCausalLM.from_pretrained(path).state_dict() for path in (hf_dir, tmp_path / "exported")
     )
     assert all(torch.equal(after[name], weight) for name, weight in before.items())
+
+
+def test_a_nemo_becomes_an_engine_by_way_of_hugging_face(hf_dir: Path, nemo: Path, tmp_path: Path) -> None:
+    """Programs stand for TensorRT-LLM's; the bytes of their engine are the weights that they were given."""
+    examples, build = build_tools.install(tmp_path / "tools")
+    words = ["checkpoint=a", "output=b", "max_input_len=16", "tp_size=2"]
+    tools = Tools(sys.executable, examples / "qwen" / "convert_checkpoint.py", str(build))
+    output = tmp_path / "engine"
+    export_deployment(nemo, output, compose("export", words).deployment, tools, export_hf)
+    assert _names(tmp_path) == {"tools", "engine"}
+    assert (engine_folder(output).positions, engine_folder(output).tensor_parallel_size) == (64, 2)
+    before = AutoModelForCausalLM.from_pretrained(hf_dir).state_dict()
+    after = load((output / "rank1.engine").read_bytes())
+    assert before.keys() - after.keys() <= {"lm_head.weight"}, "tied"
+    assert all(torch.equal(weight, before[name]) for name, weight in after.items())
+    source = json.loads((output / "export.json").read_text())["source"]
+    assert source["sha256"] == read_manifest(nemo.parent / "manifest.json").model.sha256
+    assert (source["stage"], source["hugging_face"]) == ("import", None)
 
 
 def test_a_model_that_began_from_random_weights_exports_with_a_tokenizer_only(nemo: Path, tmp_path: Path) -> None:

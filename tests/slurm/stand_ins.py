@@ -41,10 +41,14 @@ esac
     "python": f"""{_RECORD.format(name="python.calls")}
 echo "${{RANK:--}} ${{LOCAL_RANK:--}} ${{WORLD_SIZE:--}}" >>"$FOLDER/python.ranks"
 if [[ " $* " == *" recipes.preflight "* ]]; then
-  printf 'RUN_DIRECTORY=%q NODES=%q DEVICES_PER_NODE=%q\\n' "$FOLDER/a run" "$WANTED_NODES" 2
+  printf 'RUN_DIRECTORY=%q NODES=%q DEVICES_PER_NODE=%q AFTER=%q\\n' "$FOLDER/a run" "$WANTED_NODES" 2 "$WANTED_AFTER"
   exit "$PREFLIGHT_STATUS"
 fi
 case $COMMAND_DOES in
+  finish) # a stage whose ranks finish it; called again, its export has the status
+    if [ -e "$FOLDER/a run/manifest.json" ]; then exit "$STATUS"; fi
+    mkdir -p "$FOLDER/a run" && touch "$FOLDER/a run/manifest.json"
+    ;;
   exit)
     echo "$MESSAGE"
     exit "$STATUS"
@@ -127,6 +131,7 @@ class StandIns:
             "MESSAGE": "",
             "PREFLIGHT_STATUS": "0",
             "WANTED_NODES": "2",
+            "WANTED_AFTER": "",
             "SLURM_JOB_ID": "41",
             "SLURM_JOB_NUM_NODES": "2",
             "SLURM_NTASKS_PER_NODE": "2",

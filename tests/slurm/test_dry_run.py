@@ -64,7 +64,10 @@ def test_every_job_of_the_papers_curriculum_with_its_gpu_hours(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     jobs = {name.removeprefix("a_quoted_name_"): line for name, line in submissions(done.stdout).items()}
     stages = [name for stage in STAGES for name in (stage, f"{stage}_evaluation")]
-    assert list(jobs) == [*stages, "export", "report"]
+    assert list(jobs) == [*stages, "export", "engine", "report"]
+    assert {"--ntasks-per-node=1", "--gpus-per-node=1", "format=trtllm"} <= set(jobs["engine"])
+    assert "--dependency=afterok:$ID_a_quoted_name_export" in jobs["engine"]
+    assert not [word for word in jobs["export"] if word.startswith("--gpus")]
     for name in stages:
         assert {"--nodes=4", "--ntasks-per-node=8", "--gpus-per-node=8", "--time=08:00:00"} <= set(jobs[name])
     for line in jobs.values():
@@ -77,11 +80,13 @@ def test_every_job_of_the_papers_curriculum_with_its_gpu_hours(tmp_path: Path) -
         settings = compose("grpo", jobs[stage][script + 1 :])
         assert settings.model.restore_from == f"runs/x/{before}/model.nemo"
         assert settings.cluster.nodes == 4
+        assert settings.export.on_finish == [], "the last weights alone are exported"
         if stage == "math2":
             assert not settings.grpo.overlong_filtering
-    # 7 stages and 7 evaluations, each 4 nodes x 8 GPUs x 8 hours
+    # 7 stages and 7 evaluations, each 4 nodes x 8 GPUs x 8 hours; one GPU for an hour builds the engine
     assert done.stdout.count("at most 256.0 GPU hours (4 nodes x 8 x 08:00:00)") == 14
-    assert "# at most 3584.0 GPU hours: " in done.stdout
+    assert "engine: at most 1.0 GPU hours (1 nodes x 1 x 01:00:00)" in done.stdout
+    assert "# at most 3585.0 GPU hours: " in done.stdout
     assert "missing: curriculum.initial_model" in done.stderr
     assert "missing: data.train: data/code2.jsonl" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "site.sh"], "nothing is written"
@@ -97,9 +102,10 @@ def test_the_printed_lines_are_a_script_that_submits_the_chain(tmp_path: Path) -
     subprocess.run(["bash", "-eu"], input=done.stdout, env=environment, text=True, check=True, timeout=60)
     calls = (programs / "sbatch.calls").read_text().splitlines()
     names = [re.search(r"--job-name=acereason_1_1-(\S+)", call)[1] for call in calls]  # type: ignore[index]
-    assert names == ["code2", "code2-evaluation", "math4", "math4-evaluation", "export", "report"]
+    assert names == ["code2", "code2-evaluation", "math4", "math4-evaluation", "export", "engine", "report"]
     depends = [re.findall(r"--dependency=(\S+)", call) for call in calls]
-    assert depends == [[], ["afterok:71"], ["afterok:71"], ["afterok:73"], ["afterok:73:74"], ["afterok:72:74:75"]]
+    chain = ["71", "71", "73", "73:74", "75", "72:74:75:76"]
+    assert depends == [[], *([f"afterok:{ids}"] for ids in chain)]
 
 
 def test_without_a_cluster_it_prints_what_would_run_here(tmp_path: Path) -> None:

@@ -169,3 +169,35 @@ def test_each_task_of_a_job_array_evaluates_one_shard(job: StandIns) -> None:
     assert (settings.evaluation.shards, settings.evaluation.shard) == (8, 5)
     assert job.run("stage_math1.sh", **array).status == 0
     assert not [word for word in job.calls("python")[-1] if "shard" in word]
+
+
+def tasks(call: list[str]) -> str:
+    (count,) = (word for word in call if word.startswith("--ntasks="))
+    return count.partition("=")[2]
+
+
+def test_what_wants_the_gpus_of_the_ranks_is_exported_by_one_process_after_them(job: StandIns) -> None:
+    ended = job.run("stage_math1.sh", COMMAND_DOES="finish", WANTED_AFTER="trtllm")
+    assert ended.status == 0, ended.said
+    assert [tasks(call) for call in job.calls("srun")] == ["1", "4", "1"]  # preflight, the ranks (two of two), export
+    _, trained, exported = job.calls("python")
+    assert exported == trained, "the same command finds the stage finished"
+    assert "finished; exporting trtllm in a process of its own" in ended.said
+
+
+def test_without_such_an_export_nothing_follows_the_ranks(job: StandIns) -> None:
+    assert job.run("stage_math1.sh", COMMAND_DOES="finish").status == 0
+    assert [tasks(call) for call in job.calls("srun")] == ["1", "4"]
+
+
+def test_a_failed_export_is_the_jobs_status_and_the_same_line_tries_it_alone(job: StandIns) -> None:
+    ended = job.run("stage_math1.sh", COMMAND_DOES="finish", WANTED_AFTER="trtllm", STATUS="1")
+    assert (ended.status, requeues(job)) == (1, []), ended.said
+    again = job.run("stage_math1.sh", COMMAND_DOES="finish", WANTED_AFTER="trtllm", SLURM_JOB_ID="42")
+    assert again.status == 0, again.said
+    assert [tasks(call) for call in job.calls("srun")][3:] == ["1", "1"], "no ranks for a finished stage"
+
+
+def test_an_unfinished_stage_exports_nothing(job: StandIns) -> None:
+    assert job.run("stage_math1.sh", WANTED_AFTER="trtllm").status == 0
+    assert [tasks(call) for call in job.calls("srun")] == ["1", "4"]

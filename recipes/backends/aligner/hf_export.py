@@ -8,7 +8,6 @@ positions) comes from NeMo's configuration; everything else in ``config.json``, 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,7 +19,8 @@ from tqdm import tqdm
 
 from recipes.backends.aligner.nemo_file import copy_hf_assets
 from recipes.backends.aligner.torch_dist import WeightsReader
-from recipes.checkpoints.export_rules import MARKER_NAME, architecture_of_nemo, require_writable
+from recipes.checkpoints.export_record import record_of, source_of, write_record
+from recipes.checkpoints.export_rules import architecture_of_nemo, put_in_place, require_writable, staging_of
 from recipes.checkpoints.hf_config import CONFIG_NAME, Architecture, ConversionError, config_of, read_config
 from recipes.checkpoints.hf_names import hf_shapes, parameters, split
 from recipes.checkpoints.nemo_archive import CONFIG_NAME as NEMO_CONFIG_NAME
@@ -50,21 +50,37 @@ def export_hf(checkpoint: Path, output: Path, max_shard_bytes: int = MAX_SHARD_B
         reader = WeightsReader(folder / WEIGHTS_NAME)
         dtype = _check(reader, architecture, checkpoint)
 
-        output.parent.mkdir(parents=True, exist_ok=True)
-        staging = output.parent / f".{output.name}.partial"
+        staging = staging_of(output)
         shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
-        if (folder / HF_NAME).is_dir():
-            copy_hf_assets(folder / HF_NAME, staging)
-        base = read_config(staging) if (staging / CONFIG_NAME).is_file() else {}
-        config = config_of(architecture, str(dtype).removeprefix("torch."), base)
-        _write_json(staging / CONFIG_NAME, config)
-        _complete_generation_config(staging, config)
-        plan = [TensorPlan(name, shape) for name, shape in hf_shapes(architecture).items()]
-        with tqdm(total=len(plan), desc=f"exporting {checkpoint.name}", unit="tensor") as progress:
-            write_sharded(staging, plan, _tensors(reader, architecture, progress), dtype, max_shard_bytes)
-    _write_json(staging / MARKER_NAME, {"written_by": "python -m recipes.export", "checkpoint": str(checkpoint)})
-    _replace(staging, output)
+        staging.mkdir(parents=True)
+        try:
+            _write(staging, folder, architecture, reader, dtype, max_shard_bytes, f"exporting {checkpoint.name}")
+            write_record(staging, record_of("hf", checkpoint, source_of(checkpoint, hashed=False)))
+        except BaseException:  # a full disk, for instance, has no room for half an export
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+    put_in_place(staging, output)
+
+
+def _write(
+    staging: Path,
+    nemo: Path,
+    architecture: Architecture,
+    reader: WeightsReader,
+    dtype: torch.dtype,
+    max_shard_bytes: int,
+    title: str,
+) -> None:
+    """Side files, then the weights one by one."""
+    if (nemo / HF_NAME).is_dir():
+        copy_hf_assets(nemo / HF_NAME, staging)
+    base = read_config(staging) if (staging / CONFIG_NAME).is_file() else {}
+    config = config_of(architecture, str(dtype).removeprefix("torch."), base)
+    _write_json(staging / CONFIG_NAME, config)
+    _complete_generation_config(staging, config)
+    plan = [TensorPlan(name, shape) for name, shape in hf_shapes(architecture).items()]
+    with tqdm(total=len(plan), desc=title, unit="tensor") as progress:
+        write_sharded(staging, plan, _tensors(reader, architecture, progress), dtype, max_shard_bytes)
 
 
 def _check(reader: WeightsReader, architecture: Architecture, source: Path) -> torch.dtype:
@@ -115,13 +131,3 @@ def _complete_generation_config(folder: Path, config: Mapping[str, Any]) -> None
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def _replace(staging: Path, output: Path) -> None:
-    """Put ``staging`` in the place of ``output``."""
-    old = output.parent / f".{output.name}.old"
-    shutil.rmtree(old, ignore_errors=True)
-    if output.exists():
-        os.replace(output, old)
-    os.replace(staging, output)
-    shutil.rmtree(old, ignore_errors=True)

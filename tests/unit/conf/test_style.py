@@ -89,7 +89,7 @@ def test_only_keys_of_the_schema(path: Path) -> None:
     if path.parent.name == "source":
         assert {key.partition(".")[2] for key in leaves(path)} <= set(fields_of(SourceSettings))
         return
-    known = fields_of(SCHEMAS.get(path.name) or SCHEMAS.get(path.parent.name) or Settings)
+    known = fields_of(SCHEMAS.get(name_of(path)) or SCHEMAS.get(path.parent.name) or Settings)
     assert [key for key in leaves(path) if key not in known] == []
 
 
@@ -97,7 +97,8 @@ def test_every_key_has_exactly_one_default_in_base() -> None:
     for section in sections_of(Settings):
         keys = [key for key in fields_of(Settings) if key.startswith(f"{section}.")]
         assert list(leaves(CONF / "base" / f"{section}.yaml")) == keys, "the section's keys, in the schema's order"
-    assert list(leaves(CONF / "export.yaml")) == list(fields_of(ExportSettings))
+    own = [key for key in fields_of(ExportSettings) if "." not in key]
+    assert list(leaves(CONF / "export.yaml")) == own, "the rest is that of the other commands"
     for section in sections_of(PrepareSettings):
         keys = [key for key in fields_of(PrepareSettings) if key.startswith(f"{section}.")]
         assert list(leaves(CONF / "prepare" / f"{section}.yaml")) == keys, "the section's keys, in the schema's order"

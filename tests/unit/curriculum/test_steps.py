@@ -64,6 +64,24 @@ def test_each_stage_starts_from_the_one_before_and_is_evaluated() -> None:
     assert (exported.checkpoint, exported.format, exported.output) == (before, "hf", "r/x/final/hf")
 
 
+def test_the_last_weights_alone_are_exported_and_an_engine_is_made_of_that_export() -> None:
+    words = ["run.directory=r", "curriculum.stages=[sft,math1]", "deployment.max_input_len=256"]
+    steps = plan(*words, "deployment.examples=mine", "export.on_finish=[hf,trtllm]")
+    assert [step.name for step in steps][-2:] == ["export", "engine"]
+    assert all(compose("grpo", step.arguments).export.on_finish == [] for step in steps if step.trains)
+    engine = compose("export", steps[-1].arguments)
+    assert (engine.checkpoint, engine.format, engine.output) == ("r/final/hf", "trtllm", "r/final/engine")
+    assert (engine.deployment.max_input_len, engine.deployment.examples) == (256, "mine")
+    assert steps[-1].output == Path("r/final/engine/export.json")
+
+
+def test_a_stage_exports_where_a_word_of_its_own_asks_for_it() -> None:
+    steps = plan("run.directory=r", "curriculum.stages=[math1,math2]", "math2.export.on_finish=[]")
+    assert [compose("grpo", step.arguments).export.on_finish for step in steps if step.trains] == [[], []]
+    steps = plan("export.on_finish=[]", "curriculum.stages=[math1,math2]", "math2.export.on_finish=[hf]")
+    assert [compose("grpo", step.arguments).export.on_finish for step in steps if step.trains] == [[], ["hf"]]
+
+
 def test_overrides_reach_every_step() -> None:
     steps = plan("run.directory=r", "grpo.max_steps=3", "evaluation.n=2", "curriculum.stages=[math1,math2]")
     for step in steps:

@@ -116,6 +116,29 @@ def test_export(tmp_path: Path) -> None:
     assert set(keys) == {"output", "checkpoint"} and "gelu" in keys["checkpoint"].found
 
 
+def test_export_to_tensorrt_llm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = nemo(tmp_path / "model.nemo", TINY)  # 512 positions, 2 key/value heads
+    words = [f"checkpoint={model}", f"output={tmp_path / 'engine'}", "format=trtllm", "max_input_len=256"]
+    (tmp_path / "qwen").mkdir()
+    (tmp_path / "qwen" / "convert_checkpoint.py").touch()
+    there = [f"examples={tmp_path}", "build_tool=sh"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    findings = checked("export", *words, *there, on_node=True)
+    assert findings.problems == [] and any("needed" in line for line in findings.looked_at)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    found = checked("export", *words, "tp_size=4", "max_seq_len=600", on_node=True).problems
+    assert {p.key for p in found} == {
+        "deployment.tp_size",
+        "deployment.max_seq_len",
+        "deployment.examples",
+        "deployment.build_tool",
+        "format",
+    }
+    assert checked("export", *words, "backend=pytorch", on_node=True).problems == []
+    verified = checked("export", *words, "backend=pytorch", "verify=true", on_node=True).problems
+    assert {p.key for p in verified} == {"format", "deployment.verify"}
+
+
 def test_a_large_held_out_set_is_warned_of(words: Words, data: Path) -> None:
     write_rows(data / "heldout.jsonl", math_rows(200))
     findings = checked("grpo", *words("validation.every_steps=1", "validation.n=4"))

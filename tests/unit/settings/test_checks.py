@@ -16,7 +16,7 @@ from recipes.settings.checks import check, check_files, file_problems, value_pro
 from recipes.settings.compose import SettingsCommand, compose
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.fields import fields_of
-from recipes.settings.schema import ExportSettings, Settings
+from recipes.settings.schema import Settings
 from recipes.settings.typed import converted
 from tests.unit.settings.composing import PRETRAINED, by_key, changed, composed
 
@@ -256,8 +256,13 @@ def test_choices_propose_the_nearest() -> None:
 
 
 def test_export_checks_its_format() -> None:
-    (problem,) = value_problems(ExportSettings("a.nemo", "gguf", "out"), "export")
+    (problem,) = value_problems(compose("export", ["checkpoint=a.nemo", "output=out", "format=gguf"]), "export")
     assert (problem.key, problem.fix) == ("format", "format=hf")
+
+
+def test_each_word_of_a_list_is_watched() -> None:
+    (problem,) = value_problems(composed("grpo", "export.on_finish=[hf,trtlm]"), "grpo")
+    assert (problem.key, problem.found, problem.fix) == ("export.on_finish", "trtlm", "export.on_finish=[trtllm]")
 
 
 def test_values_by_dotted_key() -> None:
@@ -281,7 +286,7 @@ def test_files_that_are_there(data: Path) -> None:
     check_files(compose("grpo", [where, f"model.restore_from={data}/weights.nemo"]), "grpo")
     check_files(compose("evaluate", [where, f"engine.checkpoint={data}/weights.nemo"]), "evaluate")
     check_files(compose("curriculum", [f"curriculum.initial_model={data}/weights.nemo"]), "curriculum")
-    check_files(ExportSettings(f"{data}/weights.nemo", "hf", "out"), "export")
+    check_files(compose("export", [f"checkpoint={data}/weights.nemo", "output=out"]), "export")
 
 
 def test_files_that_are_missing_are_all_named(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import sys
 import pytest
 import yaml
 
-from recipes.settings.compose import compose, flatten, to_yaml
+from recipes.settings.compose import compose, deployment_words, flatten, to_yaml
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.fields import fields_of
-from recipes.settings.schema import ExportSettings, Settings
+from recipes.settings.schema import Settings
 from tests.unit.settings.composing import PRETRAINED, by_key, composed
 
 
@@ -99,7 +99,13 @@ def test_folders() -> None:
 
 def test_export_has_keys_of_its_own() -> None:
     settings = compose("export", ["checkpoint=a.nemo", "output=folder"])
-    assert settings == ExportSettings(checkpoint="a.nemo", format="hf", output="folder")
+    assert (settings.checkpoint, settings.format, settings.output) == ("a.nemo", "hf", "folder")
+    assert settings.deployment == composed("grpo").deployment, "one default for each key"
+    short = compose("export", ["checkpoint=a", "output=b", "max_seq_len=8192", "verify=true", 'examples="a b"'])
+    assert (short.deployment.max_seq_len, short.deployment.verify) == (8192, True)
+    words = deployment_words(short.deployment)
+    assert words == ['deployment.examples="a b"', "deployment.max_seq_len=8192", "deployment.verify=true"]
+    assert compose("export", ["checkpoint=a", "output=b", *words]) == short
     assert by_key_expected("export", "formt=hf") == {"formt": "format", "checkpoint": None, "output": None}
 
 
