@@ -168,7 +168,10 @@ def _dangling(key: str, written: str, error: str, fields: Mapping[str, Field]) -
 def _example(field: Field) -> str:
     if field.key in RANGES:
         return str(RANGES[field.key].works)
-    return CHOICES[field.key][0] if field.key in CHOICES else _EXAMPLES[field.type_name]
+    if field.key not in CHOICES:
+        return _EXAMPLES[field.type_name]
+    first = CHOICES[field.key][0]
+    return f"[{first}]" if field.type_name.startswith("list") else first
 
 
 def _located(problem: SettingsProblem, written: Mapping[str, Any], given: Collection[str]) -> SettingsProblem:
