@@ -2,7 +2,7 @@
 
 Checked against sources of TensorRT-LLM, not run. ``convert_checkpoint.py``: examples/qwen/convert_checkpoint.py at
 aaacc9bd. ``trtllm-build``: tensorrt_llm/commands/build.py at 008b2b8d with the options of plugin/plugin.py. The exact
-files of v0.17.0 could not be read; the flags used here stand in every version between 0.13 and 1.2 that could.
+files of v0.17.0 could not be read: the container's own tools have the last word.
 ``trtllm-serve``: its page of 0.18.2 and commands/serve.py at 00209af1 (1.x).
 """
 
@@ -116,7 +116,7 @@ def serve_command(
 
 def serving_options(deployment: DeploymentSettings) -> dict[str, Any]:
     """What ``--extra_llm_api_options`` has to say beside the flags; keys of TensorRT-LLM 1.x (llmapi/llm_args.py:
-    ``BaseLlmArgs``, ``KvCacheConfig``, ``CudaGraphConfig``, read at 1.0 to 1.2).
+    ``BaseLlmArgs``, ``KvCacheConfig``, ``CudaGraphConfig``, read at about 1.0).
 
     ``max_input_len`` has no flag, and without it prompts end at 1,024 tokens. ``kv_cache_config`` replaces the one that
     the flags make, so it carries the memory's share too.
