@@ -41,6 +41,7 @@ FROM ${NEMO_IMAGE} AS h100
 WORKDIR /opt/recipe
 COPY pyproject.toml requirements.lock ./
 COPY recipes/__init__.py recipes/
+COPY recipes/settings/__init__.py recipes/settings/errors.py recipes/settings/
 COPY recipes/container/ recipes/container/
 # The stack is the one that this recipe is written for, or the build ends here and says what differs.
 ARG ACCEPT_VERSIONS=""

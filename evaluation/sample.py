@@ -208,7 +208,11 @@ def _from_hugging_face(settings: Settings, tasks: Sequence[Task], module: str, a
 
 
 def _from_tensorrt_llm(settings: Settings, tasks: Sequence[Task], module: str, arguments: Sequence[str]) -> OpenEngine:
-    require_tensorrt_llm()
+    require_tensorrt_llm(
+        "engine=trtllm",
+        "engine=hf for a Hugging Face folder, or trtllm-serve elsewhere and engine=openai "
+        "engine.url=http://HOST:8000/v1",
+    )
     folder = engine_folder(Path(str(settings.engine.checkpoint)))
     tokenizer = load_tokenizer(str(folder.path) if folder.has_tokenizer else settings.model.tokenizer)
     prompts = {

@@ -26,7 +26,7 @@ from recipes.grading.graders import Grader, GradingOptions
 from recipes.reporting.temperature import print_temperature, write_temperature_png
 from recipes.rollouts.expected_lengths import ExpectedLengths
 from recipes.settings.compose import settings_from_command_line
-from recipes.settings.parallelism import grading_workers, width_multiple
+from recipes.settings.parallelism import grading_workers
 from recipes.settings.schema import Settings
 from recipes.training.run_folder import RunFolder, parent_weights
 from recipes.training.stage_prompts import StagePrompts, read_stage_prompts
@@ -142,7 +142,7 @@ def measured_temperature(
                 policy,
                 ranks,
                 pad_token,
-                width_multiple(settings),
+                settings.model.width_multiple,
             ).measure(show)
         record = calibration.calibration_record(points, settings.calibration, settings.run.seed, basis)
         if ranks.is_main:

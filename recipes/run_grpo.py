@@ -26,7 +26,7 @@ from recipes.grading.graders import Grader, GradingOptions
 from recipes.rollouts.expected_lengths import ExpectedLengths
 from recipes.rollouts.ledger import Ledger
 from recipes.settings.compose import settings_from_command_line
-from recipes.settings.parallelism import grading_workers, width_multiple
+from recipes.settings.parallelism import grading_workers
 from recipes.settings.preflight_facts import own_process_exports
 from recipes.settings.schema import Settings
 from recipes.training.epochs import EpochPlanner
@@ -126,7 +126,7 @@ def _train(
             save_every_steps=settings.checkpoint.save_every_steps,
             epochs=epochs,
             pad_token=pad_token,
-            width_multiple=width_multiple(settings),
+            width_multiple=settings.model.width_multiple,
             sampler=sampler,
             validation=validation_of(settings, prompts.held_out, sampler),
             entropy_watch=EntropyWatch(settings.calibration.lowest_entropy, settings.calibration.highest_entropy),

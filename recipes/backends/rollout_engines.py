@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from recipes.backends.trtllm.folder import require_tensorrt_llm
 from recipes.rollouts.engine import RolloutEngine
 from recipes.settings.schema import Settings
 
@@ -24,11 +24,8 @@ class TrainedModelEngine(RolloutEngine, Protocol):
 
 def require_rollout_engine(settings: Settings) -> None:
     """Raises ValueError where the engine's package is missing; looks before anything is started."""
-    if settings.rollouts.engine == "trtllm" and importlib.util.find_spec("tensorrt_llm") is None:
-        raise ValueError(
-            "rollouts.engine=trtllm: no package tensorrt_llm in this Python. It needs an NVIDIA GPU and comes with the "
-            "NeMo container (CONTAINER_IMAGE of launcher/site.sh). Without it: rollouts.engine=megatron"
-        )
+    if settings.rollouts.engine == "trtllm":
+        require_tensorrt_llm("rollouts.engine=trtllm", "rollouts.engine=megatron")
 
 
 def rollout_engine(
@@ -61,8 +58,7 @@ def rollout_engine(
     from recipes.backends.trtllm.rollouts import TrtllmRolloutEngine, require_mpi_ranks
 
     require_mpi_ranks()
-    model, trtllm, prompt = settings.model, settings.trtllm, settings.data.max_prompt_length
-    held_out = settings.evaluation.max_response_length if settings.validation.every_steps > 0 else 0
+    model, trtllm = settings.model, settings.trtllm
     generator = RolloutGenerator(
         session.model.cfg,
         end_tokens=[end_token],
@@ -70,9 +66,9 @@ def rollout_engine(
         vocab_size=model.vocab_size,
         sizes=EngineSizes(
             batch_size=settings.rollouts.batch_size,
-            max_prompt_length=prompt,
-            max_response_length=max(settings.grpo.max_response_length, held_out),
-            max_num_tokens=trtllm.max_num_tokens or settings.rollouts.batch_size * prompt,
+            max_prompt_length=settings.data.max_prompt_length,
+            max_response_length=settings.longest_rollout,
+            max_num_tokens=settings.packed_prompt_tokens,
         ),
         directory=Path(trtllm.directory),
         gpus_per_node=settings.cluster.devices_per_node,
@@ -83,7 +79,7 @@ def rollout_engine(
     return TrtllmRolloutEngine(
         session,
         generator,
-        Gate(trtllm, model.tensor_model_parallel_size if model.sequence_parallel else 1),
+        Gate(trtllm, model.width_multiple),
         end_tokens=[end_token],
         expected_lengths=expected_lengths,
         offload_optimizer=trtllm.offload_optimizer,

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recipes.container import additions
-from recipes.container.difference import Difference, listing
 from recipes.container.stack import ACCEPT, STACK, Row, differences, inspect, parse_accepted
+from recipes.settings.errors import SettingsProblem, numbered
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "requirements.lock"
@@ -34,10 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ValueError as error:
         sys.exit(f"error: {error}")
     if problems:
-        sys.exit(f"error: {len(problems)} of the image's packages are not as they should be:\n{listing(problems)}")
+        sys.exit(
+            f"error: {len(problems)} of the image's packages are not as they should be:\n"
+            + "\n".join(numbered(problems))
+        )
 
 
-def _versions(words: argparse.Namespace) -> list[Difference]:
+def _versions(words: argparse.Namespace) -> list[SettingsProblem]:
     rows = inspect(STACK, parse_accepted(words.accept))
     print(f"{'package':<20}{'expected':<14}{'found':<34}", flush=True)
     for row in rows:
@@ -51,12 +54,12 @@ def _verdict(row: Row) -> str:
     return "DIFFERS" if row.found else "MISSING"
 
 
-def _snapshot(words: argparse.Namespace) -> list[Difference]:
+def _snapshot(words: argparse.Namespace) -> list[SettingsProblem]:
     additions.write_snapshot(words.file, additions.installed_packages())
     return []
 
 
-def _additions(words: argparse.Namespace) -> list[Difference]:
+def _additions(words: argparse.Namespace) -> list[SettingsProblem]:
     entries = additions.additions(
         additions.read_lock(LOCK),
         additions.direct_dependencies(PYPROJECT),
@@ -69,7 +72,7 @@ def _additions(words: argparse.Namespace) -> list[Difference]:
     return []
 
 
-def _unchanged(words: argparse.Namespace) -> list[Difference]:
+def _unchanged(words: argparse.Namespace) -> list[SettingsProblem]:
     before, after = additions.read_snapshot(words.file), additions.installed_packages()
     lock, added = additions.read_lock(LOCK), additions.read_lock(words.added)
     print(additions.comparison(additions.direct_dependencies(PYPROJECT), lock, before, after), flush=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from recipes.container.difference import Difference
 from recipes.container.stack import STACK
+from recipes.settings.errors import SettingsProblem
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -118,11 +118,11 @@ def read_snapshot(path: Path) -> dict[str, str]:
     return {name: version for name, _, version in pairs}
 
 
-def changes(before: Mapping[str, str], after: Mapping[str, str], added: Iterable[LockEntry]) -> list[Difference]:
+def changes(before: Mapping[str, str], after: Mapping[str, str], added: Iterable[LockEntry]) -> list[SettingsProblem]:
     """Packages that moved or went, additions that are not there, and packages that nobody asked for."""
     again = "nothing to set: a step of Dockerfile changed the image's own packages"
     found = [
-        Difference(name, after.get(name, "removed"), f"{version}, as in the base image", again)
+        SettingsProblem(name, after.get(name, "removed"), f"{version}, as in the base image", again)
         for name, version in before.items()
         if after.get(name) != version
     ]
@@ -130,22 +130,22 @@ def changes(before: Mapping[str, str], after: Mapping[str, str], added: Iterable
     for entry in added:
         versions.setdefault(entry.name, set()).add(entry.version)
     found += [
-        Difference(name, after.get(name, "not installed"), " or ".join(sorted(wanted)), "see pip's output above")
+        SettingsProblem(name, after.get(name, "not installed"), " or ".join(sorted(wanted)), "see pip's output above")
         for name, wanted in versions.items()
         if after.get(name) not in wanted
     ]
     return found + [
-        Difference(name, version, "not there: neither in the base image nor added from the lock", again)
+        SettingsProblem(name, version, "not there: neither in the base image nor added from the lock", again)
         for name, version in after.items()
         if name not in before and name not in versions
     ]
 
 
-def exact_differences(lock: Iterable[LockEntry], installed: Mapping[str, str]) -> list[Difference]:
+def exact_differences(lock: Iterable[LockEntry], installed: Mapping[str, str]) -> list[SettingsProblem]:
     """Packages of :data:`EXACT` that are here in another version than the lock's."""
     locked = {entry.name: entry.version for entry in lock}
     return [
-        Difference(
+        SettingsProblem(
             name,
             installed.get(name, "not installed"),
             f"{locked[name]}, by which the graders' verdicts are tested",
@@ -156,7 +156,7 @@ def exact_differences(lock: Iterable[LockEntry], installed: Mapping[str, str]) -
     ]
 
 
-def unmet(complaints: str, added: Iterable[str], without: Iterable[str]) -> list[Difference]:
+def unmet(complaints: str, added: Iterable[str], without: Iterable[str]) -> list[SettingsProblem]:
     """Lines of ``pip check`` about added packages, less requirements that are left out on purpose.
 
     What the base image's own packages lack of each other is not this recipe's.
@@ -171,7 +171,7 @@ def unmet(complaints: str, added: Iterable[str], without: Iterable[str]) -> list
         fix = (
             f'--build-arg {LEAVE_OUT}="{canonical(name)}", and do without what needs it; or another version in the lock'
         )
-        found.append(Difference(canonical(name), line, "requirements that the image meets", fix))
+        found.append(SettingsProblem(canonical(name), line, "requirements that the image meets", fix))
     return found
 
 

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from recipes.container.difference import Difference
+from recipes.settings.errors import SettingsProblem
 
 BASE_IMAGE = "nvcr.io/nvidia/nemo:25.02.01"
 ACCEPT = "ACCEPT_VERSIONS"
@@ -134,7 +134,7 @@ def inspect(
     return rows
 
 
-def differences(rows: Iterable[Row]) -> list[Difference]:
+def differences(rows: Iterable[Row]) -> list[SettingsProblem]:
     """What is wrong with the stack, with the build argument that accepts it where it can be accepted."""
     found = []
     for row in rows:
@@ -144,14 +144,14 @@ def differences(rows: Iterable[Row]) -> list[Difference]:
         expected = f"{component.expected} ({component.certainty}: {component.evidence})"
         other_image = f"NEMO_IMAGE={BASE_IMAGE}"
         if row.found is None:
-            found.append(Difference(component.name, "not installed", expected, other_image))
+            found.append(SettingsProblem(component.name, "not installed", expected, other_image))
         elif row.missing_modules:
             text = f"{row.found} without {', '.join(row.missing_modules)}"
             fix = f"{other_image}; another package of this name is on PyPI" if component.name == "apex" else other_image
-            found.append(Difference(component.name, text, expected, fix))
+            found.append(SettingsProblem(component.name, text, expected, fix))
         else:
             fix = f'{other_image}, or --build-arg {ACCEPT}="{component.name}={row.found}" if this one is meant'
-            found.append(Difference(component.name, row.found, expected, fix))
+            found.append(SettingsProblem(component.name, row.found, expected, fix))
     return found
 
 

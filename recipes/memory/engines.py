@@ -55,13 +55,14 @@ def trtllm_buffer_bytes(model: Architecture, tensor: int, *, max_num_tokens: int
     return hidden + 3 * mlp_buffer_bytes(model, tensor, max_num_tokens, width) + 12 * rows * model.vocab_size
 
 
-def trtllm_most_tokens(model: Architecture, tensor: int, fused: int = 2) -> int:
+def trtllm_most_tokens(ffn_hidden_size: int, tensor: int, fused: int = 2) -> int:
     """``floor((2^31 - 1) / (fused f / t))``: tokens of a pass whose widest tensor, the MLP's, TensorRT can still hold.
 
     A larger engine fails when it runs, not when it is built.
 
     Args:
-        fused: 2 where the build fuses the two inputs of the gated MLP into one tensor, as that of NeMo's export does;
-            with 1 it is 113,359 for Qwen2.5-Math-7B and t = 1.
+        ffn_hidden_size: f.
+        fused: 2 where the build fuses the two inputs of the gated MLP into one tensor, as TensorRT-LLM 0.17 does
+            unless told otherwise; with 1 it is 113,359 for Qwen2.5-Math-7B and t = 1.
     """
-    return TENSORRT_ELEMENTS // (fused * model.ffn_hidden_size // tensor)
+    return TENSORRT_ELEMENTS // (fused * ffn_hidden_size // tensor)

@@ -35,8 +35,3 @@ def trtllm_bytes(per_token: int, rows: int, length: int) -> int:
     budget, for all rows, at every call.
     """
     return megatron_bytes(per_token, rows, -(-length // TOKENS_PER_BLOCK) * TOKENS_PER_BLOCK)
-
-
-def sequences_that_fit(free: float, per_token: int, length: int) -> int:
-    """Whole sequences of ``length`` tokens in ``free`` bytes."""
-    return max(0, int(free // (per_token * length)))

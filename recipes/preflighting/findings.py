@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from recipes.settings.errors import SettingsProblem
+from recipes.settings.errors import SettingsProblem, numbered
 
 
 @dataclass(slots=True)
@@ -29,11 +29,4 @@ def listing(entries: Iterable[SettingsProblem], heading: str) -> list[str]:
     entries = list(entries)
     if not entries:
         return []
-    lines = [f"{len(entries)} {heading}{'' if len(entries) == 1 else 's'}:"]
-    for number, entry in enumerate(entries, start=1):
-        lines.append(f"  {number}. {entry.key}")
-        for name, text in (("found", entry.found), ("expected", entry.expected), ("fix", entry.fix)):
-            first, *rest = text.splitlines() or [""]
-            lines.append(f"     {name + ':':<10}{first}")
-            lines += [f"     {'':<10}{line}" for line in rest]
-    return lines
+    return [f"{len(entries)} {heading}{'' if len(entries) == 1 else 's'}:", *numbered(entries)]

@@ -62,7 +62,8 @@ def _packages(settings: Settings | ExportSettings, command: str) -> tuple[str, .
         return _ENGINE_PACKAGES[settings.engine.name]
     cluster = settings.cluster
     fast = cluster.fused_kernels or cluster.layer_spec == "transformer_engine"
-    return (*FRAMEWORKS, *(GPU_FRAMEWORKS if fast else ()))
+    engine = ("tensorrt_llm",) if command in ("grpo", "calibrate") and settings.rollouts.engine == "trtllm" else ()
+    return (*FRAMEWORKS, *(GPU_FRAMEWORKS if fast else ()), *engine)
 
 
 def loggers(settings: Settings, *, on_node: bool) -> Findings:

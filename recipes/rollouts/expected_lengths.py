@@ -4,26 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
+from recipes.rollouts.group_sampling import Prompt
 from recipes.rollouts.ledger import Ledger
-
-
-class Prompt(Protocol):
-    """A problem's id and its prompt (``data.prompts.EncodedPrompt``)."""
-
-    @property
-    def problem(self) -> Identified: ...
-
-    @property
-    def tokens(self) -> tuple[int, ...]: ...
-
-
-class Identified(Protocol):
-    """A problem."""
-
-    @property
-    def id(self) -> str: ...
 
 
 class ExpectedLengths:

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from recipes.memory.engines import TENSORRT_ELEMENTS, trtllm_most_tokens
 from recipes.settings.deployment_schema import DeploymentSettings
 from recipes.settings.errors import SettingsProblem
 
 CONVERT_SCRIPTS = ("qwen/convert_checkpoint.py", "models/core/qwen/convert_checkpoint.py")
 """Below ``deployment.examples``: TensorRT-LLM up to 0.18, and from 0.19 on."""
-LARGEST_TENSOR = 2**31 - 1
-"""Elements of a tensor in TensorRT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +176,11 @@ def _tensor_volume(deployment: DeploymentSettings, limits: ModelLimits) -> Itera
     if limits.ffn_hidden_size % deployment.tp_size or deployment.backend != "tensorrt":
         return
     width = 2 * limits.ffn_hidden_size // deployment.tp_size
-    most = LARGEST_TENSOR // width
+    most = trtllm_most_tokens(limits.ffn_hidden_size, deployment.tp_size)
     if deployment.max_num_tokens > most:
         yield SettingsProblem(
             "deployment.max_num_tokens",
             f"{deployment.max_num_tokens:,} x {width:,} channels = {deployment.max_num_tokens * width:,} elements",
-            f"at most {LARGEST_TENSOR:,} elements in a tensor of TensorRT",
+            f"at most {TENSORRT_ELEMENTS:,} elements in a tensor of TensorRT",
             f"deployment.max_num_tokens={min(most, 16384)}",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -28,17 +28,17 @@ class SettingsError(ValueError):
         if not problems:
             raise ValueError("a SettingsError needs at least one problem")
         self.problems: tuple[SettingsProblem, ...] = tuple(problems)
-        super().__init__(_listing(self.problems))
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        super().__init__("\n".join([f"{count} in the settings:", *numbered(self.problems)]))
 
 
-def _listing(problems: Sequence[SettingsProblem]) -> str:
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    lines = [f"{count} in the settings:"]
+def numbered(problems: Iterable[SettingsProblem]) -> list[str]:
+    """Lines for a reader: each problem with found, expected and fix."""
+    lines = []
     for number, problem in enumerate(problems, start=1):
-        lines += [
-            f"  {number}. {problem.key}",
-            f"     found:    {problem.found}",
-            f"     expected: {problem.expected}",
-            f"     fix:      {problem.fix}",
-        ]
-    return "\n".join(lines)
+        lines.append(f"  {number}. {problem.key}")
+        for name, text in (("found", problem.found), ("expected", problem.expected), ("fix", problem.fix)):
+            first, *rest = text.splitlines() or [""]
+            lines.append(f"     {name + ':':<10}{first}")
+            lines += [f"     {'':<10}{line}" for line in rest]
+    return lines

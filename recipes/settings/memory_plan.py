@@ -8,7 +8,7 @@ from recipes.memory import activations, engines, kv_cache, logits
 from recipes.memory.architecture import Architecture, Layout, engine_parameters, rank_parameters
 from recipes.memory.model_states import BYTES, gradient_bytes, optimizer_bytes, weight_bytes
 from recipes.memory.phases import GIB, Phase
-from recipes.settings.parallelism import data_parallel_size, width_multiple
+from recipes.settings.parallelism import data_parallel_size
 from recipes.settings.schema import ModelSettings, Settings
 
 TRAINING, ROLLOUTS = "training", "rollouts"
@@ -67,16 +67,12 @@ def phases(settings: Settings, command: str) -> tuple[Phase, ...]:
 
 def rollout_length(settings: Settings, command: str) -> int:
     """Tokens of the longest prompt and response that the command samples, held-out ones of a stage included."""
-    budgets = [settings.evaluation.max_response_length if command == "evaluate" else settings.grpo.max_response_length]
-    if command == "grpo" and settings.validation.every_steps > 0:
-        budgets.append(settings.evaluation.max_response_length)
-    return settings.data.max_prompt_length + max(budgets)
-
-
-def max_num_tokens(settings: Settings, rows: int) -> int:
-    """Prompt tokens that the TensorRT-LLM engine may be given at once: those of a whole batch, or what is set."""
-    given = settings.trtllm.max_num_tokens
-    return rows * settings.data.max_prompt_length if given is None else given
+    budgets = {
+        "evaluate": settings.evaluation.max_response_length,
+        "calibrate": settings.grpo.max_response_length,
+        "grpo": settings.longest_rollout,
+    }
+    return settings.data.max_prompt_length + budgets[command]
 
 
 def _replica_rollouts(settings: Settings) -> int:
@@ -87,7 +83,7 @@ def _replica_rollouts(settings: Settings) -> int:
 
 def _training(settings: Settings, command: str, length: int, micro: int, micro_batches: int) -> Phase:
     """The pipeline stage that holds most: the first has most micro-batches in flight, the last has the logits."""
-    cut, multiple = layout(settings), width_multiple(settings)
+    cut, multiple = layout(settings), settings.model.width_multiple
     tokens = micro * -(-length // multiple) * multiple
     stages = [_stage(settings, command, stage, tokens, micro, micro_batches) for stage in range(cut.pipeline)]
     return max(stages, key=lambda phase: phase.total)
@@ -168,7 +164,7 @@ def _trtllm(settings: Settings, rows: int) -> dict[str, int]:
     model, tensor = architecture(settings.model), settings.model.tensor_model_parallel_size
     width = BYTES[settings.cluster.precision]
     buffers = engines.trtllm_buffer_bytes(
-        model, tensor, max_num_tokens=max_num_tokens(settings, rows), rows=rows, width=width
+        model, tensor, max_num_tokens=settings.packed_prompt_tokens, rows=rows, width=width
     )
     return {
         "engine weights": weight_bytes(engine_parameters(model, tensor), settings.cluster.precision),

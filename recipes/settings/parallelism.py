@@ -35,11 +35,6 @@ def grading_workers(settings: Settings) -> int:
     return max(1, settings.grading.workers // max(1, replicas))
 
 
-def width_multiple(settings: Settings) -> int:
-    """What the padded width of a batch is a multiple of: sequence parallelism cuts the sequence."""
-    return settings.model.tensor_model_parallel_size if settings.model.sequence_parallel else 1
-
-
 def problems(settings: Settings, command: str) -> list[SettingsProblem]:
     """What does not divide: the model, then the ranks, then the batch, each only where the one before is sound."""
     found = [*_architecture(settings), *_tensor_parallel(settings), *_pipeline_parallel(settings)]

@@ -62,6 +62,11 @@ class ModelSettings:
     recompute: str
     """Activation recomputation: ``none``, ``selective`` or ``full``."""
 
+    @property
+    def width_multiple(self) -> int:
+        """What the padded width of a batch is a multiple of: sequence parallelism cuts the sequence."""
+        return self.tensor_model_parallel_size if self.sequence_parallel else 1
+
 
 @dataclass
 class ClusterSettings:
@@ -325,6 +330,18 @@ class Settings:
     export: FinishSettings
     deployment: DeploymentSettings
     curriculum: CurriculumSettings
+
+    @property
+    def longest_rollout(self) -> int:
+        """Response tokens that a GRPO run samples at most, held-out scores included."""
+        held_out = self.evaluation.max_response_length if self.validation.every_steps > 0 else 0
+        return max(self.grpo.max_response_length, held_out)
+
+    @property
+    def packed_prompt_tokens(self) -> int:
+        """Prompt tokens that the TensorRT-LLM rollout engine takes in one pass: those of a whole batch, unless set."""
+        given = self.trtllm.max_num_tokens
+        return self.rollouts.batch_size * self.data.max_prompt_length if given is None else given
 
 
 @dataclass

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from recipes.memory.engines import trtllm_most_tokens
 from recipes.settings.errors import SettingsProblem
-from recipes.settings.memory_plan import architecture
 from recipes.settings.schema import Settings
 
 
@@ -36,10 +35,10 @@ def _packed_tokens(settings: Settings) -> Iterator[SettingsProblem]:
             f"trtllm.max_num_tokens={prompt}, or null for all prompts of a batch",
         )
         return
-    tokens = batch * prompt if given is None else given
+    tokens = settings.packed_prompt_tokens
     tensor = settings.model.tensor_model_parallel_size
     channels = 2 * settings.model.ffn_hidden_size // tensor
-    most = trtllm_most_tokens(architecture(settings.model), tensor)
+    most = trtllm_most_tokens(settings.model.ffn_hidden_size, tensor)
     if tokens > most:
         yield SettingsProblem(
             "trtllm.max_num_tokens",

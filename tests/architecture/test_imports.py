@@ -21,7 +21,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "grading": ("recipes.records",),
     "data": ("recipes.records",),
     "servers": (),
-    "container": (),
+    "container": ("recipes.settings.errors",),
     "checkpoints": ("recipes.records",),
     "rollouts": ("recipes.records", "recipes.grading"),
     "training": (

@@ -68,11 +68,15 @@ def engine_folder(path: Path) -> EngineFolder:
     return EngineFolder(path, False, found.get("max_position_embeddings"), None)
 
 
-def require_tensorrt_llm() -> None:
-    """Raises EngineFolderError where the package is missing."""
+def require_tensorrt_llm(asked: str, instead: str) -> None:
+    """Raises EngineFolderError where the package is missing.
+
+    Args:
+        asked: the words that ask for it.
+        instead: what works without it.
+    """
     if importlib.util.find_spec(PACKAGE) is None:
         raise EngineFolderError(
-            f"engine=trtllm: no package {PACKAGE} in this Python. It needs an NVIDIA GPU and comes with the NeMo "
-            f"container (CONTAINER_IMAGE of launcher/site.sh) or with: pip install tensorrt-llm. Without it: engine=hf "
-            f"for a Hugging Face folder, or trtllm-serve elsewhere and engine=openai engine.url=http://HOST:8000/v1"
+            f"{asked}: no package {PACKAGE} in this Python. It needs an NVIDIA GPU and comes with the NeMo container "
+            f"(CONTAINER_IMAGE of launcher/site.sh) or with: pip install tensorrt-llm. Without it: {instead}"
         )

@@ -38,7 +38,7 @@ class Gate:
 
     settings: TrtllmSettings
     width_multiple: int
-    """Of a padded batch (``settings.parallelism.width_multiple``)."""
+    """Of a padded batch (``ModelSettings.width_multiple``)."""
 
     def check(
         self,

@@ -8,7 +8,7 @@ import pytest
 
 from recipes.container import additions
 from recipes.container.additions import LockEntry, changes, read_lock
-from recipes.container.difference import listing
+from recipes.settings.errors import numbered
 
 ROOT = Path(__file__).resolve().parents[3]
 LOCK = [
@@ -78,7 +78,9 @@ def test_this_python_can_be_looked_at() -> None:
 def test_every_change_is_named() -> None:
     before = {"torch": "2.6.0a0", "numpy": "1.26.4", "gone": "1"}
     after = {"torch": "2.7.0", "numpy": "1.26.4", "grader": "0.9", "stranger": "5", "twice": "2"}
-    text = listing(changes(before, after, [pin for pin in LOCK if pin.name in ("grader", "regex", "twice")]))
+    text = "\n".join(
+        numbered(changes(before, after, [pin for pin in LOCK if pin.name in ("grader", "regex", "twice")]))
+    )
     for part in (
         "torch\n     found:    2.7.0\n     expected: 2.6.0a0, as in the base image",
         "gone\n     found:    removed",

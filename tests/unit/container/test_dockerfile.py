@@ -125,6 +125,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> FakeBase:
     (base.sources / "recipes").mkdir()
     shutil.copy(ROOT / "recipes" / "__init__.py", base.sources / "recipes")
     shutil.copytree(ROOT / "recipes" / "container", base.sources / "recipes" / "container")
+    (base.sources / "recipes" / "settings").mkdir()
+    for name in ("__init__.py", "errors.py"):
+        shutil.copy(ROOT / "recipes" / "settings" / name, base.sources / "recipes" / "settings")
     return base
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from recipes.container.difference import listing
 from recipes.container.stack import (
     STACK,
     Component,
@@ -19,6 +18,7 @@ from recipes.container.stack import (
     satisfies,
     version_in,
 )
+from recipes.settings.errors import numbered
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -42,7 +42,7 @@ def problems(accepted: str = "", has_module: bool = True, **changed: str | None)
     rows = inspect(
         STACK, parse_accepted(accepted), version=lambda part: found[part.name], has_module=lambda _: has_module
     )
-    return listing(differences(rows))
+    return "\n".join(numbered(differences(rows)))
 
 
 def test_the_container_as_expected_passes() -> None:

@@ -72,6 +72,11 @@ def test_frameworks_that_are_not_installed(words: Words, monkeypatch: pytest.Mon
     assert login_node.problems == [] and only(login_node.warnings).key == "installation"
 
 
+def test_the_rollout_engine_that_is_not_installed(words: Words) -> None:
+    problem = only(checked("grpo", *words("rollouts.engine=trtllm"), on_node=True).problems)
+    assert problem.key == "installation" and "no package tensorrt_llm" in problem.found
+
+
 def test_a_service_without_its_package(words: Words, monkeypatch: pytest.MonkeyPatch) -> None:
     find = installation.importlib.util.find_spec
     monkeypatch.setattr(installation.importlib.util, "find_spec", lambda name: None if name == "wandb" else find(name))

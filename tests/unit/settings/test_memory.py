@@ -12,7 +12,7 @@ from recipes.settings.bounds import value_of
 from recipes.settings.checks import value_problems
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.memory_checks import memory_problems, most_sequences
-from recipes.settings.memory_plan import max_num_tokens, phases, rollout_length
+from recipes.settings.memory_plan import phases, rollout_length
 from recipes.settings.schema import Settings
 from tests.unit.settings.composing import PRETRAINED, changed, composed
 
@@ -148,7 +148,7 @@ def test_the_held_out_score_samples_longer_than_its_stage() -> None:
     assert rollout_length(changed(settings, {"validation.every_steps": 0}), "grpo") == 2048 + 8192
     assert rollout_length(settings, "calibrate") == 2048 + 8192
     assert rollout_length(settings, "evaluate") == 2048 + 32768
-    assert max_num_tokens(settings, 64) == 64 * 2048
+    assert settings.packed_prompt_tokens == 64 * 2048
 
 
 def test_a_replica_samples_no_more_rows_than_it_has() -> None:
