@@ -99,7 +99,7 @@ def test_graders_of_another_version_are_refused() -> None:
     locked = {pin.name: pin.version for pin in lock}
     assert additions.exact_differences(lock, locked) == []
     (problem,) = additions.exact_differences(lock, {**locked, "math-verify": "0.8.0"})
-    assert (problem.name, problem.found) == ("math-verify", "0.8.0")
+    assert (problem.key, problem.found) == ("math-verify", "0.8.0")
     assert problem.expected.startswith("0.9.0")
 
 
@@ -111,7 +111,7 @@ grader 1.0 requires left-out, which is not installed.
 rich-text 2 has requirement pygments<3,>=2.13.0, but you have pygments 1.0.
 """
     problems = additions.unmet(complaints, ["grader", "rich-text"], ["left-out"])
-    assert [problem.name for problem in problems] == ["grader", "rich-text"]
+    assert [problem.key for problem in problems] == ["grader", "rich-text"]
     assert problems[1].found.endswith("but you have pygments 1.0.")
     assert 'LEAVE_OUT="grader"' in problems[0].fix
     assert additions.unmet("No broken requirements found.", ["grader"], []) == []
