@@ -1,8 +1,8 @@
 """avg@n of a checkpoint or a served model on benchmarks: sample, grade, score, report (paper §4.1).
 
     python -m evaluation.run benchmark=tiny_math,tiny_code engine.checkpoint=runs/demo/math4/model.nemo output=DIR
-    python -m evaluation.run engine=hf engine.checkpoint=runs/demo/final/hf output=DIR
-    python -m evaluation.run engine=openai engine.url=http://host:8000/v1 engine.model=NAME n=64 output=DIR
+    python -m evaluation.run engine=hf engine.checkpoint=runs/demo/final/hf n=8 max_response_length=160 output=DIR
+    python -m evaluation.run benchmark=aime24 engine=openai engine.url=http://host:8000/v1 engine.model=NAME output=DIR
 
 Several benchmarks share one process: the model is loaded once. Writes DIR/scores.json, DIR/scores.csv,
 DIR/report.html and DIR/<benchmark>/samples.jsonl, one record per sample with its verdict. Killed, the same command goes

@@ -1,7 +1,7 @@
 """n responses to every problem of the benchmarks, kept one by one; the first step of ``evaluation.run``.
 
     python -m evaluation.sample benchmark=tiny_math,tiny_code engine.checkpoint=runs/demo/math4/model.nemo output=DIR
-    python -m evaluation.sample engine=openai engine.url=http://host:8000/v1 engine.model=NAME n=64 output=DIR
+    python -m evaluation.sample benchmark=aime24 engine=openai engine.url=http://host/v1 engine.model=NAME output=DIR
 
 Several benchmarks share one process: the model is loaded once. Killed, the same command goes on where it was.
 ``python -m evaluation.grade output=DIR`` comes next.

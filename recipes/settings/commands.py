@@ -28,7 +28,7 @@ class Command:
     root: str = "recipe"
     """Root file in ``conf/``."""
     schema: type = Settings
-    groups: tuple[str, ...] = GROUPS
+    groups: tuple[str, ...] = tuple(group for group in GROUPS if group != "engine")
     """Folders of ``conf/`` of which an option is chosen."""
     values: str = "base"
     """Folder of ``conf/`` with every key's default, its unit and its source."""
@@ -139,9 +139,10 @@ _COMMANDS = (
             "model.tokenizer",
         ),
         short="evaluation",
+        groups=GROUPS,
         examples=(
             "engine.checkpoint=runs/demo/math4/model.nemo benchmark=tiny_math,tiny_code n=8 output=scores",
-            "engine=openai engine.url=http://host:8000/v1 engine.model=NAME n=64 output=scores",
+            "benchmark=aime24 engine=openai engine.url=http://host:8000/v1 engine.model=NAME output=scores",
         ),
     ),
     Command(

@@ -16,7 +16,7 @@ _GROUP_MEANING = {
     "stage": "the paper's stages, small diffs of conf/base",
     "model": "architecture and weights; the cluster names the default",
     "cluster": "the machine: devices, precision, kernels",
-    "scale": "what a model changes in a stage; follows model and stage by itself",
+    "scale": "what a model changes in a stage where Megatron runs it; follows the other groups by itself",
     "benchmark": "held-out problems, several with commas",
     "engine": "what an evaluation samples from",
     "curriculum": "the stages of recipes.run_curriculum, in order",
@@ -56,12 +56,13 @@ def _groups(values: Mapping[str, Any], options: Mapping[str, Sequence[str]]) -> 
     for group, names in options.items():
         used = [values.get(f"{group}.name"), *values.get(f"{group}.others", [])]
         if group == "scale":
-            used = [f"{values.get('model.name')}/{values.get('stage.name')}"]
-        names = [name for name in names if group != "scale" or name.startswith(f"{values.get('model.name')}/")]
+            model = f"{values.get('engine.name')}/{values.get('model.name')}/"
+            used = [f"{model}{values.get('stage.name')}"]
+            names = [name for name in names if name.startswith(model)]
         marked = "  ".join(f"{name}*" if name in used else name for name in names)
         lines += [f"  {group:<11}{_GROUP_MEANING[group]}"]
         lines += textwrap.wrap(
-            marked or "(none for this model)",
+            marked or "(none here)",
             _WIDTH,
             initial_indent=" " * 13,
             subsequent_indent=" " * 13,

@@ -25,7 +25,7 @@ GROUPS = ("stage", "model", "cluster", "scale", "benchmark", "engine", "curricul
 
 
 def group_options(conf: Path, groups: Sequence[str] = GROUPS) -> dict[str, tuple[str, ...]]:
-    """Group -> names of its files below ``conf``, nested ones with a slash (``tiny/math1``)."""
+    """Group -> names of its files below ``conf``, nested ones with a slash (``megatron/tiny/math1``)."""
     options: dict[str, tuple[str, ...]] = {}
     for group in groups:
         files = [path.relative_to(conf / group).with_suffix("") for path in (conf / group).rglob("*.yaml")]
@@ -137,8 +137,10 @@ def _unknown_key(key: str, value: str, schema: type, options: Mapping[str, Seque
     sections = sections_of(schema)
     if key in sections:
         inside = [name for name in fields_of(schema) if name.startswith(f"{key}.")]
+        elsewhere = [name for name in fields_of(schema) if name.endswith(f".{key}")]
+        fix = f"{elsewhere[0]}={value}" if elsewhere and value else f"{inside[0]}=VALUE"
         return SettingsProblem(
-            key, f"{key}={value}, a section and no key", f"one of {', '.join(inside)}", f"{inside[0]}=VALUE"
+            key, f"{key}={value}, a section and no key", f"one of {', '.join([*elsewhere, *inside])}", fix
         )
     near = nearest(key, [*fields_of(schema), *options])
     if not near:

@@ -26,7 +26,8 @@ def plan(settings: AnySettings, command: str, missing: Sequence[SettingsProblem]
     elif isinstance(settings, PrepareSettings):
         rows += prepare_lines(settings)
     else:
-        rows += _common(settings)
+        if command != "evaluate" or settings.engine.name == "megatron":  # the others bring model and ranks themselves
+            rows += _model_and_ranks(settings)
         rows += _PARTS[command](settings)
     rows += [("missing", f"{problem.key}: {problem.found}; {problem.fix}") for problem in missing]
     return [f"{name:<10}{text}" for name, text in rows]
@@ -91,7 +92,7 @@ def planned_steps(settings: Settings) -> int | None:
 Rows = Iterator[tuple[str, str]]
 
 
-def _common(settings: Settings) -> Rows:
+def _model_and_ranks(settings: Settings) -> Rows:
     model, cluster = settings.model, settings.cluster
     weights = model.restore_from or settings.curriculum.initial_model or "random weights"
     yield "model", f"{model.name}, {parameters(model):,} parameters, from {weights}"

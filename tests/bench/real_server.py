@@ -136,7 +136,7 @@ def main() -> int:
     folder: Path = given.folder
     folder.mkdir(parents=True, exist_ok=True)
     common = [
-        *("benchmark=humaneval", "cluster=cpu", "data.max_prompt_length=1024", "grading.require_thinking=false"),
+        *("benchmark=humaneval", "cluster=cpu", "grading.require_thinking=false"),
         *(f"n={given.n}", f"max_response_length={given.tokens}", *given.words),
     ]
     with checked_input("python -m tests.bench.real_server"):

@@ -24,6 +24,8 @@ TRITON_TAGS = {
     "1.1": "25.12",
 }
 """TensorRT-LLM -> nvcr.io/nvidia/tritonserver:TAG-trtllm-python-py3."""
+PAPERS_BUDGET = 32768
+"""Tokens of a response in the paper's evaluations (1.1 §4.1), the default of ``python -m evaluation.run``."""
 PINNED = "0.17"
 """Of nvcr.io/nvidia/nemo:25.02.01."""
 FIRST_SERVE = (0, 18)
@@ -94,10 +96,11 @@ def _engine(record: Mapping[str, Any], deployment: DeploymentSettings, max_seq_l
         _request("/engine", _answer(max_seq_len)),
         "## Triton",
         *_triton(deployment, minor, _answer(max_seq_len), example),
-        "## Evaluation of this recipe",
-        _code(
-            "python -m evaluation.run engine=trtllm engine.checkpoint=THIS_FOLDER benchmark=aime24 output=scores\n"
-            "python -m evaluation.run engine=openai engine.url=http://HOST:8000/v1 engine.model=/engine output=scores"
+        *_evaluation(
+            deployment,
+            max_seq_len,
+            "engine=trtllm engine.checkpoint=THIS_FOLDER",
+            "engine=openai engine.url=http://HOST:8000/v1 engine.model=/engine",
         ),
     ]
 
@@ -148,8 +151,23 @@ def _pytorch(deployment: DeploymentSettings, max_seq_len: int) -> list[str]:
         "## Triton",
         "nvcr.io/nvidia/tritonserver:25.10-trtllm-python-py3 or later: triton_backend/all_models/llmapi of "
         f"TensorRT-LLM, with `model: /model` and the keys of `{SERVING_CONFIG}` in tensorrt_llm/1/model.yaml.",
+        *_evaluation(
+            deployment,
+            max_seq_len,
+            "engine=hf engine.checkpoint=THIS_FOLDER",
+            "engine=openai engine.url=http://HOST:8000/v1 engine.model=/model",
+        ),
+    ]
+
+
+def _evaluation(deployment: DeploymentSettings, max_seq_len: int, *engines: str) -> list[str]:
+    """The paper's evaluation of what is here; at a shorter budget where the lengths leave no 32,768 tokens."""
+    room = max_seq_len - deployment.max_input_len
+    budget = f" max_response_length={room}" if room < PAPERS_BUDGET else ""
+    line = "python -m evaluation.run benchmark=aime24 {engine}{budget} output=scores"
+    return [
         "## Evaluation of this recipe",
-        _code("python -m evaluation.run engine=hf engine.checkpoint=THIS_FOLDER benchmark=aime24 output=scores"),
+        _code("\n".join(line.format(engine=engine, budget=budget) for engine in engines)),
     ]
 
 

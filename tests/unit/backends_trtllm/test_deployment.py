@@ -32,8 +32,10 @@ from recipes.backends.trtllm.build_commands import (
 )
 from recipes.backends.trtllm.deployment import NotTheSame, export_deployment
 from recipes.backends.trtllm.folder import engine_folder
+from recipes.backends.trtllm.readme import readme
 from recipes.backends.trtllm.tool_runs import ToolFailed
 from recipes.checkpoints.hf_config import ConversionError
+from recipes.settings.checks import value_problems
 from recipes.settings.compose import compose
 from recipes.settings.schema import DeploymentSettings
 from tests.unit.backends_trtllm import build_tools, stand_in_runtime
@@ -165,6 +167,21 @@ def test_the_readme_says_how_to_serve(place: Path, tmp_path: Path) -> None:
     assert json.loads(shlex.split(raw)[-1])["text_input"].startswith("<|im_start|>user\n")
     chat = shlex.split(text[text.index("curl -s http://localhost:8000/v1") :].split("```")[0].replace("\\\n", " "))
     assert json.loads(chat[-1])["messages"][0]["role"] == "user"
+
+
+@pytest.mark.parametrize("backend", ["tensorrt", "pytorch"])
+@pytest.mark.parametrize(("limit", "budget"), [(512, 256), (256 + 40000, 32768)])
+def test_the_readme_s_evaluations_ask_for_what_fits(place: Path, backend: str, limit: int, budget: int) -> None:
+    record = {"source": {"checkpoint": "a", "sha256": "b", "stage": None}, "versions": {}, "tensorrt_llm": "0.17.0"}
+    text = readme(record, settings(f"backend={backend}"), limit, "?")
+    lines = [line.split() for line in text.splitlines() if line.startswith("python -m evaluation.run")]
+    assert len(lines) == 2
+    for words in lines:
+        asked = compose("evaluate", words[3:])
+        assert value_problems(asked, "evaluate") == []
+        assert (asked.benchmark.name, asked.evaluation.n, asked.evaluation.max_response_length) == (
+            "aime24", None, budget,
+        )  # fmt: skip
 
 
 def test_an_export_replaces_its_own_folder_and_no_other(place: Path, tmp_path: Path) -> None:

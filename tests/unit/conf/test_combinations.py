@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from recipes.settings.checks import value_problems
 from recipes.settings.commands import COMMANDS
 from recipes.settings.compose import SettingsCommand, compose
+from recipes.settings.errors import SettingsError
 from recipes.settings.fields import sections_of
 from recipes.settings.overrides import SHARED, group_options
 from recipes.settings.plan import plan
@@ -80,12 +82,35 @@ def test_names_are_file_names(group: str, option: str) -> None:
 
 def test_every_small_model_has_a_scale_for_every_stage() -> None:
     """The paper's model changes what a GPU holds of single stages, the others every stage."""
-    models = {name.partition("/")[0] for name in OPTIONS["scale"]} - {"qwen2_5_math_7b"}
-    assert models == {"tiny", "smollm2_135m"}
-    small = [name for name in OPTIONS["scale"] if name.partition("/")[0] in models]
-    assert set(small) == {f"{model}/{stage}" for model in models for stage in OPTIONS["stage"]}
-    assert all((CONF / "scale" / model / f"{SHARED}.yaml").is_file() for model in models)
-    assert {name.partition("/")[2] for name in set(OPTIONS["scale"]) - set(small)} < set(OPTIONS["stage"])
+    small = {"tiny", "smollm2_135m"}
+    named = [tuple(name.split("/")) for name in OPTIONS["scale"]]
+    assert {(engine, model) for engine, model, _ in named} == {("megatron", m) for m in small | {"qwen2_5_math_7b"}}
+    assert {name[1:] for name in named if name[1] in small} == set(itertools.product(small, OPTIONS["stage"]))
+    assert all((CONF / "scale" / "megatron" / model / f"{SHARED}.yaml").is_file() for model in small)
+    assert {stage for _, model, stage in named if model not in small} < set(OPTIONS["stage"])
+
+
+@pytest.mark.parametrize("engine", set(OPTIONS["engine"]) - {"megatron"})
+@pytest.mark.parametrize("machine", ["laptop", "laptop SmolLM2", "H100 node"])
+def test_another_engine_s_model_is_sampled_as_the_paper_does(machine: str, engine: str) -> None:
+    """The model that Megatron would build, a tiny one unless told, says nothing about the one that is evaluated."""
+    settings = composed("evaluate", "benchmark=aime24", f"engine={engine}", "engine.checkpoint=a", *MACHINES[machine])
+    evaluation = settings.evaluation
+    assert (evaluation.n, settings.benchmark.n, evaluation.max_response_length) == (None, 64, 32768)
+    assert (evaluation.temperature, evaluation.top_p) == (0.6, 0.95)
+    assert settings.grading.require_thinking
+    base = {name: yaml.safe_load((CONF / "base" / f"{name}.yaml").read_text()) for name in ("data", "engine")}
+    assert settings.data.max_prompt_length == base["data"]["max_prompt_length"]
+    assert settings.engine.batch_size == base["engine"]["batch_size"]
+    assert engine != "hf" or settings.cluster.threads_per_process == 0
+
+
+@pytest.mark.parametrize("command", ["sft", "grpo", "calibrate", "curriculum"])
+def test_only_an_evaluation_chooses_an_engine(command: SettingsCommand) -> None:
+    """In training the word would take away what a small model changes; it means another key."""
+    with pytest.raises(SettingsError) as found:
+        composed(command, "engine=trtllm", PRETRAINED)
+    assert "rollouts.engine=trtllm" in found.value.problems[0].fix
 
 
 @pytest.mark.parametrize("data", group_options(CONF, ("data",))["data"])
@@ -112,7 +137,7 @@ def test_no_file_of_conf_is_left_out() -> None:
     expected = {Path(f"{command.root}.yaml") for command in COMMANDS.values()}
     expected |= {Path("base") / f"{name}.yaml" for name in base}
     expected |= {Path(group) / f"{option}.yaml" for group, options in OPTIONS.items() for option in options}
-    expected |= {Path("scale") / model / f"{SHARED}.yaml" for model in ("tiny", "smollm2_135m")}
+    expected |= {Path("scale") / "megatron" / model / f"{SHARED}.yaml" for model in ("tiny", "smollm2_135m")}
     prepare = yaml.safe_load((CONF / "prepare.yaml").read_text(encoding="utf-8"))["defaults"][0]["prepare"]
     assert prepare == list(sections_of(PrepareSettings)), "one file for each section, in the schema's order"
     expected |= {Path("prepare") / f"{name}.yaml" for name in prepare}

@@ -76,7 +76,7 @@ def test_the_other_figures_of_the_model_s_comments() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted((CONF / "scale" / "qwen2_5_math_7b").glob("*.yaml")), ids=lambda path: path.stem
+    "path", sorted((CONF / "scale" / "megatron" / "qwen2_5_math_7b").glob("*.yaml")), ids=lambda path: path.stem
 )
 def test_the_figures_of_a_stage_s_comments(path) -> None:
     text, (settings, command) = path.read_text(encoding="utf-8"), settings_of(path.stem)

@@ -26,9 +26,7 @@ SCHEMAS = {
 }
 """Of the files, or folders of files, that are not those of the root ``recipe``."""
 DIFFS = [
-    path
-    for path in FILES
-    if path.parent.name in ("stage", "cluster", "curriculum") or path.parent.parent.name == "scale"
+    path for path in FILES if path.parent.name in ("stage", "cluster", "curriculum") or path.parents[2].name == "scale"
 ]
 TAG = re.compile(r"# (?P<unit>[^;#]+); (?P<tag>source: (1\.1|1\.0|card)\b.*|substitute: .{6,}|set by: .+)$")
 
@@ -121,7 +119,7 @@ def test_a_diff_never_repeats_base(group: str) -> None:
         assert [key for key, value in leaves(path).items() if value == base()[key]] == [], name_of(path)
 
 
-@pytest.mark.parametrize("path", [path for path in DIFFS if path.parent.parent.name == "scale"], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in DIFFS if path.parents[2].name == "scale"], ids=name_of)
 def test_a_scale_never_repeats_its_parents(path: Path) -> None:
     shared_file, model = path.parent / f"{SHARED}.yaml", CONF / "model" / f"{path.parent.name}.yaml"
     shared = leaves(shared_file) if shared_file.is_file() else {}

@@ -60,7 +60,7 @@ def test_help_shows_the_values_that_the_other_words_give(capsys: pytest.CaptureF
     assert "grpo.max_response_length=16384  [int]\n      Length budget in tokens" in shown
     assert "model.restore_from=(give one)  [str or null]" in shown
     assert all(used in shown for used in ("math2*", "h100*", "qwen2_5_math_7b*"))
-    assert "qwen2_5_math_7b/math2*" in shown and "tiny/" not in shown
+    assert "megatron/qwen2_5_math_7b/math2*" in shown and "tiny/" not in shown
 
 
 def test_help_survives_mistakes(capsys: pytest.CaptureFixture[str]) -> None:

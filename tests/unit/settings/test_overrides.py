@@ -48,7 +48,7 @@ def test_a_right_last_part_beats_a_near_spelling() -> None:
         ("clustr=cpu", "cluster=cpu"),
         ("stage=mth2", "stage=math2"),
         ("model=smollm2", "model=smollm2_135m"),
-        ("scale=tiny/mth3", "scale=tiny/math3"),
+        ("scale=megatron/tiny/mth3", "scale=megatron/tiny/math3"),
         ("+grpo.temperature=1", "grpo.temperature=1"),
         ("++grpo.temprature=1", "grpo.temperature=1"),
         ("grpo.top_p=0.9,0.8", "grpo.top_p=0.9"),
