@@ -15,8 +15,8 @@ from pathlib import Path
 
 from recipes.backends.aligner.nemo_file import require_same_architecture, write_stage_model
 from recipes.backends.start import is_first_rank, is_launched, launch_ranks, start_frameworks
-from recipes.data.jsonl import read_demonstrations
-from recipes.data.prompts import EncodedDataset, encode_demonstrations
+from recipes.data.token_encoding import Encoding, token_table
+from recipes.data.token_tables import TokenTable, wait_for_table
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.export import export_by_ranks, export_finished
 from recipes.settings.compose import settings_from_command_line
@@ -42,35 +42,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
             export_finished(settings, folder)
             return
         alone = not is_launched(settings.cluster)
-        if alone:
+        if is_first_rank():
             require_free(folder.directory)
-        tokenizer = load_tokenizer(settings.model.tokenizer)
-        train, validation = (
-            encode_demonstrations(
-                read_demonstrations(path), tokenizer, settings.data.instruction, settings.sft.max_sequence_length
-            )
-            for path in (settings.data.train, settings.data.validation)
-        )
+        pad_token = pad_token_of(load_tokenizer(settings.model.tokenizer))
+        train, validation = _tokens(settings, folder)
         _require_a_batch(settings, train)
         if settings.model.restore_from is not None:
             require_same_architecture(Path(settings.model.restore_from), settings.model)
-        order = DemonstrationOrder.of(settings, train)
+        order = DemonstrationOrder.of(settings, len(train), train.record.digest)
         look(settings, folder, order.require_same)
     again = folder.manifest if own_process_exports(settings, "sft") else None
     launch_ranks(settings.cluster, "recipes.run_sft", arguments, stop.hand_over, again)
     with entered(checked_input(COMMAND), settings, folder, order.require_same, stop, is_main=is_first_rank()) as start:
         if start is not None:
             start_frameworks(settings, "recipes.run_sft", arguments)
-            _train(settings, folder, pad_token_of(tokenizer), train, validation, order, start)
+            _train(settings, folder, pad_token, train, validation, order, start)
     if alone:  # else the launcher calls the command again
         export_finished(settings, folder)
 
 
-def _require_a_batch(settings: Settings, train: EncodedDataset) -> None:
-    if len(train.demonstrations) < settings.sft.global_batch_size:
+def _tokens(settings: Settings, folder: RunFolder) -> tuple[TokenTable, TokenTable]:
+    """Training and held-out demonstrations: the first rank writes what an earlier start has not, the others wait."""
+    encoding = Encoding(settings.model.tokenizer, settings.data.instruction, settings.sft.max_sequence_length)
+    sources = {"train": Path(settings.data.train), "validation": Path(settings.data.validation)}
+    if is_first_rank():
+        train, validation = (token_table(path, folder.tokens, name, encoding) for name, path in sources.items())
+    else:
+        train, validation = (
+            wait_for_table(folder.tokens, name, encoding.made_from(path)) for name, path in sources.items()
+        )
+    return train, validation
+
+
+def _require_a_batch(settings: Settings, train: TokenTable) -> None:
+    if len(train) < settings.sft.global_batch_size:
         raise ValueError(
             f"sft.global_batch_size is {settings.sft.global_batch_size}, but {settings.data.train} has only "
-            f"{len(train.demonstrations)} demonstrations that fit; use at most that many"
+            f"{len(train)} demonstrations that fit; use at most that many"
         )
 
 
@@ -78,15 +86,14 @@ def _train(
     settings: Settings,
     folder: RunFolder,
     pad_token: int,
-    train: EncodedDataset,
-    validation: EncodedDataset,
+    train: TokenTable,
+    validation: TokenTable,
     order: DemonstrationOrder,
     start: StageStart,
 ) -> None:
     from recipes.backends.aligner.ranks import MegatronRanks
     from recipes.backends.aligner.sft import (
         EpochTrainer,
-        TokenRows,
         open_sft_session,
         trainer_state,
         training_loader,
@@ -96,7 +103,7 @@ def _train(
     progress = trainer_state(start.checkpoint)
     session = open_sft_session(
         settings,
-        demonstrations=len(train.demonstrations),
+        demonstrations=len(train),
         restore_training_state=start.checkpoint.state if start.checkpoint else None,
     )
     ranks = MegatronRanks()
@@ -109,14 +116,15 @@ def _train(
         settings,
         train=training_loader(
             session,
-            TokenRows([(d.prompt, d.response) for d in train.demonstrations]),
+            train,
+            train.lengths,
             settings,
             consumed=progress["consumed_samples"] if progress else 0,
             pad_token=pad_token,
         ),
         validation=validation_loader(
             session,
-            TokenRows([(d.prompt, d.response) for d in validation.demonstrations]),
+            validation,
             micro=settings.sft.micro_batch_size,
             pad_token=pad_token,
         ),

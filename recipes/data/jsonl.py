@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,9 @@ def read_problems(path: str | Path, max_bytes: int | None = None) -> list[Proble
     defects: list[str] = []
     first_line: dict[str, int] = {}
     found: list[Problem] = []
-    for number, row in _rows(path, max_bytes, defects):
-        problem = _problem(path, number, row, (), defects)
+    for number, raw in numbered_lines(path, max_bytes):
+        row = _object(path, number, raw, defects)
+        problem = None if row is None else _problem(path, number, row, (), defects)
         if problem is None:
             continue
         if problem.id in first_line:
@@ -60,7 +62,8 @@ def read_problems(path: str | Path, max_bytes: int | None = None) -> list[Proble
             continue
         first_line[problem.id] = number
         found.append(problem)
-    return _checked(path, found, defects)
+    require_sound(path, len(found), defects)
+    return found
 
 
 def read_demonstrations(path: str | Path, max_bytes: int | None = None) -> list[Demonstration]:
@@ -77,29 +80,67 @@ def read_demonstrations(path: str | Path, max_bytes: int | None = None) -> list[
     """
     path = Path(path)
     defects: list[str] = []
-    asked: dict[str, tuple[str, str, int]] = {}
-    answered: dict[tuple[str, str], int] = {}
+    before = DemonstrationsBefore(path)
     found: list[Demonstration] = []
-    for number, row in _rows(path, max_bytes, defects):
-        problem = _problem(path, number, row, ("response",), defects)
-        if problem is None:
+    for number, raw in numbered_lines(path, max_bytes):
+        demonstration = read_demonstration(path, number, raw, defects)
+        if demonstration is None:
             continue
-        text, answer, line = asked.setdefault(problem.id, (problem.problem, problem.answer, number))
-        if (text, answer) != (problem.problem, problem.answer):
-            defects.append(
-                f"{path}:{number}: id {problem.id!r} belongs to another problem at line {line}; "
+        if defect := before.defect(number, DemonstrationKeys.of(demonstration)):
+            defects.append(defect)
+        else:
+            found.append(demonstration)
+    require_sound(path, len(found), defects)
+    return found
+
+
+def read_demonstration(path: Path, number: int, raw: bytes, defects: list[str]) -> Demonstration | None:
+    """The demonstration of one line of ``numbered_lines``, or None after noting what is wrong with it."""
+    row = _object(path, number, raw, defects)
+    problem = None if row is None else _problem(path, number, row, ("response",), defects)
+    return None if row is None or problem is None else Demonstration(problem, row["response"])
+
+
+@dataclass(frozen=True, slots=True)
+class DemonstrationKeys:
+    """What tells whether a demonstration contradicts or repeats another: digests, so that millions may be kept."""
+
+    id: str
+    asked: bytes
+    """Of problem and answer, 16 bytes."""
+    answered: bytes
+    """Of the response, 16 bytes."""
+
+    @classmethod
+    def of(cls, demonstration: Demonstration) -> DemonstrationKeys:
+        """The keys of a demonstration."""
+        problem = demonstration.problem
+        return cls(problem.id, _digest(f"{problem.problem}\x1f{problem.answer}"), _digest(demonstration.response))
+
+
+class DemonstrationsBefore:
+    """The rows of a file so far: each is held against those before it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._asked: dict[str, tuple[bytes, int]] = {}
+        self._answered: dict[tuple[str, bytes], int] = {}
+
+    def defect(self, number: int, keys: DemonstrationKeys) -> str | None:
+        """What is wrong with the row of that line beside the earlier ones; None, and it counts from now on."""
+        asked, line = self._asked.setdefault(keys.id, (keys.asked, number))
+        if asked != keys.asked:
+            return (
+                f"{self._path}:{number}: id {keys.id!r} belongs to another problem at line {line}; "
                 f"expected the same problem and answer: rename one id"
             )
-            continue
-        line = answered.setdefault((problem.id, row["response"]), number)
+        line = self._answered.setdefault((keys.id, keys.answered), number)
         if line != number:
-            defects.append(
-                f"{path}:{number}: id {problem.id!r} repeats the response of line {line}; "
+            return (
+                f"{self._path}:{number}: id {keys.id!r} repeats the response of line {line}; "
                 f"expected different responses to one problem: remove the row"
             )
-            continue
-        found.append(Demonstration(problem, row["response"]))
-    return _checked(path, found, defects)
+        return None
 
 
 def problem_row(problem: Problem) -> dict[str, Any]:
@@ -125,33 +166,58 @@ def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def _rows(path: Path, max_bytes: int | None, defects: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers (from 1) and objects of the well-formed lines; blank lines are passed over."""
+def numbered_lines(path: Path, max_bytes: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """Numbers (from 1) and bytes of the lines that are not blank, one after the other.
+
+    Args:
+        max_bytes: only the whole lines within the first so many bytes; None: the file.
+
+    Raises:
+        DataFileError: there is no such file.
+    """
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise DataFileError(path, [f"{path}: found {found}; expected a JSONL file: check the path"])
-    for number, raw in enumerate(_content(path, max_bytes).split(b"\n"), start=1):
-        if not raw.strip():
-            continue
-        try:
-            row = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
-        except UnicodeDecodeError as error:
-            defects.append(f"{path}:{number}: byte {error.start} is not UTF-8; expected UTF-8: convert the file")
-        except (json.JSONDecodeError, RecursionError) as error:
-            where = f" at column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
-            defects.append(f"{path}:{number}: malformed JSON{where}; expected one JSON object on the line")
-        else:
-            if isinstance(row, dict):
-                yield number, row
-            else:
-                defects.append(f"{path}:{number}: found a JSON {_type_name(row)}; expected an object")
+    read = 0
+    with path.open("rb") as lines:
+        for number, raw in enumerate(lines, start=1):
+            read += len(raw)
+            if max_bytes is not None and read > max_bytes:
+                return
+            if raw.strip():
+                yield number, raw
 
 
-def _content(path: Path, max_bytes: int | None) -> bytes:
-    if max_bytes is None or path.stat().st_size <= max_bytes:
-        return path.read_bytes()
-    with path.open("rb") as file:
-        return file.read(max_bytes).rpartition(b"\n")[0]
+def require_sound(path: Path, rows: int, defects: list[str]) -> None:
+    """That a file was read to its end without a defect, and has a row.
+
+    Raises:
+        DataFileError: it was not, or has none.
+    """
+    if not rows and not defects:
+        defects = [f"{path}: found no row; expected at least one: check how the file was made"]
+    if defects:
+        raise DataFileError(path, defects)
+
+
+def _object(path: Path, number: int, raw: bytes, defects: list[str]) -> dict[str, Any] | None:
+    """The object of a line, or None after noting what is wrong with it."""
+    try:
+        row = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
+    except UnicodeDecodeError as error:
+        defects.append(f"{path}:{number}: byte {error.start} is not UTF-8; expected UTF-8: convert the file")
+    except (json.JSONDecodeError, RecursionError) as error:
+        where = f" at column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
+        defects.append(f"{path}:{number}: malformed JSON{where}; expected one JSON object on the line")
+    else:
+        if isinstance(row, dict):
+            return row
+        defects.append(f"{path}:{number}: found a JSON {_type_name(row)}; expected an object")
+    return None
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _problem(path: Path, number: int, row: dict[str, Any], also: tuple[str, ...], defects: list[str]) -> Problem | None:
@@ -206,11 +272,3 @@ def _type_name(value: Any) -> str:
     if isinstance(value, bool):
         return "boolean"
     return {int: "number", float: "number", str: "string", list: "array", dict: "object"}[type(value)]
-
-
-def _checked(path: Path, found: list[Any], defects: list[str]) -> list[Any]:
-    if not found and not defects:
-        defects.append(f"{path}: found no row; expected at least one: check how the file was made")
-    if defects:
-        raise DataFileError(path, defects)
-    return found

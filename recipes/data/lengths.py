@@ -28,18 +28,28 @@ BATCH_CHARACTERS = 1 << 22
 """Of the responses that are tokenized together."""
 
 
+def response_encoder(tokenizer: Any) -> Callable[[Sequence[str]], list[list[int]]]:
+    """A function that encodes many responses at once: ``prompts.response_ids`` without the end token.
+
+    Args:
+        tokenizer: of Hugging Face (``load_tokenizer``).
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return lambda texts: [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+    backend.no_truncation()  # tokenizer.json may ask for either
+    backend.no_padding()
+    return lambda texts: [one.ids for one in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+
 def response_counter(tokenizer: Any) -> Callable[[Sequence[str]], list[int]]:
     """A function that counts the tokens of responses, the end token included, as ``prompts.response_ids`` gives them.
 
     Args:
         tokenizer: of Hugging Face, with an end token (``load_tokenizer``).
     """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        return lambda texts: [len(tokenizer.encode(text, add_special_tokens=False)) + 1 for text in texts]
-    backend.no_truncation()  # tokenizer.json may ask for either
-    backend.no_padding()
-    return lambda texts: [len(one.ids) + 1 for one in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+    encode = response_encoder(tokenizer)
+    return lambda texts: [len(ids) + 1 for ids in encode(texts)]
 
 
 def tokenizer_state(folder: str | Path) -> dict[str, str]:

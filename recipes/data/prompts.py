@@ -7,10 +7,11 @@ there is one function for prompts, and one for demonstrations that builds on it.
 from __future__ import annotations
 
 import hashlib
-from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import numpy as np
 
 from recipes.records import Demonstration, Problem
 
@@ -48,6 +49,22 @@ class EncodedDemonstration:
         return len(self.prompt) + len(self.response)
 
 
+class TokenDigest:
+    """SHA-256 of demonstrations' token ids, prompts and responses apart, in their order."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def update(self, prompt: Any, response: Any) -> None:
+        """The next demonstration: two sequences or arrays of ids."""
+        for part in (prompt, response):
+            self._hash.update(len(part).to_bytes(8, "little") + np.asarray(part, dtype="<i8").tobytes())
+
+    def hexdigest(self) -> str:
+        """Of what there was so far."""
+        return self._hash.hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class EncodedDataset:
     """Demonstrations that fit, and the count and lengths of those that do not."""
@@ -58,11 +75,10 @@ class EncodedDataset:
     """(problem id, tokens) of each demonstration left out, in the order of the data."""
 
     def digest(self) -> str:
-        """Hexadecimal SHA-256 of all token ids, prompts and responses apart, in their order."""
-        found = hashlib.sha256()
+        """``TokenDigest`` of all of them."""
+        found = TokenDigest()
         for row in self.demonstrations:
-            for part in (row.prompt, row.response):
-                found.update(len(part).to_bytes(8, "little") + array("q", part).tobytes())
+            found.update(row.prompt, row.response)
         return found.hexdigest()
 
     def report(self) -> str:

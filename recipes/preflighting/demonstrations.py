@@ -105,9 +105,8 @@ def other_than_before(
     if start is None or len(rows) > COMPARED:
         return []
     data, sft = settings.data, settings.sft
-    order = DemonstrationOrder.of(
-        settings, encode_demonstrations(rows, tokenizer, data.instruction, sft.max_sequence_length)
-    )
+    encoded = encode_demonstrations(rows, tokenizer, data.instruction, sft.max_sequence_length)
+    order = DemonstrationOrder.of(settings, len(encoded.demonstrations), encoded.digest())
     try:
         kept = {**start.progress["order"], "seed": order.seed, "global_batch_size": order.global_batch_size}
         order.require_same(kept)  # seed and batch size are resume_problems' concern

@@ -48,14 +48,19 @@ def writable(key: str, directory: str) -> Findings:
 
 
 def stage_bytes(settings: Settings, command: str) -> tuple[int, int]:
-    """Disk that a stage needs for checkpoints and final weights, and the rollouts that it will keep (an estimate)."""
+    """Disk that a stage needs: what stays within bounds, and the rollouts that it will keep (an estimate).
+
+    The first holds checkpoints, final weights and, for SFT, the demonstrations as token ids: as many bytes as their
+    texts, since a token has four characters or so and an id four bytes.
+    """
     weights = parameters(settings.model)
     model = weights * (2 if settings.cluster.precision == "bf16" else 4)
     if command not in ("sft", "grpo"):
         return 0, 0
     states = STATE_BYTES * weights * (settings.checkpoint.keep + 1)
     if command == "sft":
-        return states + model, 0
+        files = (Path(settings.data.train), Path(settings.data.validation))
+        return states + model + sum(file.stat().st_size for file in files if file.is_file()), 0
     grpo = settings.grpo
     rollouts = grpo.max_steps * grpo.prompts_per_step * grpo.rollouts_per_prompt
     return states + model, int(rollouts * grpo.max_response_length * EXPECTED_SHARE * TEXT_BYTES)
@@ -77,7 +82,9 @@ def disk(key: str, needs: Mapping[str, tuple[int, int]]) -> Findings:
         total = fixed + sum(needs[folder][1] for folder in folders)
         where = os.path.commonpath([str(Path(folder).absolute()) for folder in folders])
         findings.looked_at.append(f"{where}: {size_in_words(free)} free, about {size_in_words(total)} needed")
-        expected = f"{size_in_words(fixed)} for checkpoints and weights, {size_in_words(total - fixed)} for rollouts"
+        expected = (
+            f"{size_in_words(fixed)} for checkpoints, weights and tokens, {size_in_words(total - fixed)} for rollouts"
+        )
         fix = f"{key}=FOLDER on a larger file system, or checkpoint.keep=1"
         problem = SettingsProblem(key, f"{where}: {size_in_words(free)} free", f"about {expected}", fix)
         if free < fixed:
@@ -88,8 +95,8 @@ def disk(key: str, needs: Mapping[str, tuple[int, int]]) -> Findings:
 
 
 def _written(folder: Path) -> int:
-    """Bytes of checkpoints and weights that a stage has written already."""
-    files = [*folder.glob("checkpoints/**/*"), folder / "model.nemo"]
+    """Bytes of checkpoints, weights and token ids that a stage has written already."""
+    files = [*folder.glob("checkpoints/**/*"), *folder.glob("tokens/*"), folder / "model.nemo"]
     return sum(file.stat().st_size for file in files if file.is_file())
 
 

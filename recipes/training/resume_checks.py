@@ -14,7 +14,6 @@ from typing import Any
 
 from recipes.checkpoints.manifest import Parent
 from recipes.checkpoints.store import Checkpoint, CheckpointStore
-from recipes.data.prompts import EncodedDataset
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.schema import Settings
 from recipes.training.run_folder import RunFolder
@@ -37,9 +36,13 @@ class DemonstrationOrder:
     """Digest of the token ids in their order."""
 
     @classmethod
-    def of(cls, settings: Settings, data: EncodedDataset) -> DemonstrationOrder:
-        """The order that these settings give these data."""
-        return cls(settings.run.seed, settings.sft.global_batch_size, len(data.demonstrations), data.digest())
+    def of(cls, settings: Settings, demonstrations: int, content: str) -> DemonstrationOrder:
+        """The order that these settings give these data.
+
+        Args:
+            content: ``prompts.TokenDigest``.
+        """
+        return cls(settings.run.seed, settings.sft.global_batch_size, demonstrations, content)
 
     def as_dict(self) -> dict[str, Any]:
         """For the checkpoint."""

@@ -1,6 +1,6 @@
 """What a run's folder holds, and where.
 
-settings.yaml  metrics.jsonl  rollouts/  checkpoints/  attempts/  logs/  model.nemo  manifest.json  export/
+settings.yaml  metrics.jsonl  tokens/  rollouts/  checkpoints/  attempts/  logs/  model.nemo  manifest.json  export/
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Complete training states, by step."""
         return self.directory / "checkpoints"
+
+    @property
+    def tokens(self) -> Path:
+        """SFT's demonstrations as token ids, for this start and the next ones."""
+        return self.directory / "tokens"
 
     @property
     def rollouts(self) -> Path:

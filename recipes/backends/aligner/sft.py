@@ -60,31 +60,15 @@ class SftModel(GPTSFTModel):
         return {key: value[:, :width].contiguous() for key, value in batch.items()}
 
 
-class TokenRows(torch.utils.data.Dataset):
-    """Demonstrations as (prompt ids, response ids)."""
-
-    def __init__(self, rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> None:
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: int) -> tuple[Sequence[int], Sequence[int]]:
-        return self._rows[index]
-
-    def length(self, index: int) -> int:
-        """Tokens of prompt and response."""
-        prompt, response = self._rows[index]
-        return len(prompt) + len(response)
+Rows = Sequence[tuple[Any, Any]]
+"""Demonstrations: (prompt ids, response ids), sequences or arrays of integers."""
 
 
-def collate(
-    rows: Sequence[tuple[Sequence[int], Sequence[int]]], *, pad_token: int, width_multiple: int
-) -> dict[str, torch.Tensor]:
+def collate(rows: Rows, *, pad_token: int, width_multiple: int) -> dict[str, torch.Tensor]:
     """Right-padded next-token batch with the loss on response tokens alone, the longest row first.
 
     Args:
-        rows: (prompt, response) token ids, B of them.
+        rows: B of them.
         width_multiple: S is a multiple of it.
 
     Returns:
@@ -96,7 +80,7 @@ def collate(
     tokens = torch.full((len(rows), width), pad_token, dtype=torch.long)
     labels, loss_mask = tokens.clone(), torch.zeros(len(rows), width)
     for row, (prompt, response) in enumerate(rows):
-        ids = torch.tensor([*prompt, *response])
+        ids = torch.cat([torch.tensor(part, dtype=torch.long) for part in (prompt, response)])
         tokens[row, : len(ids) - 1] = ids[:-1]
         labels[row, : len(ids) - 1] = ids[1:]
         loss_mask[row, len(prompt) - 1 : len(ids) - 1] = 1.0
@@ -276,15 +260,16 @@ class ShuffledBatches(MegatronPretrainingRandomBatchSampler):
 
 
 def training_loader(
-    session: Session, rows: TokenRows, settings: Settings, *, consumed: int, pad_token: int
+    session: Session, rows: Rows, lengths: Sequence[int], settings: Settings, *, consumed: int, pad_token: int
 ) -> torch.utils.data.DataLoader:
     """This replica's share of every global batch, shuffled.
 
     Args:
+        lengths: tokens of every row.
         consumed: demonstrations that earlier updates used; the loader goes on after them.
     """
     batches = ShuffledBatches(
-        [rows.length(index) for index in range(len(rows))],
+        lengths,
         total_samples=len(rows),
         consumed_samples=consumed,
         micro_batch_size=settings.sft.micro_batch_size,
@@ -295,12 +280,13 @@ def training_loader(
         seed=settings.run.seed,
     )
     workers = session.config.model.data.num_workers
+    dataset: Any = rows  # a sequence is one
     return torch.utils.data.DataLoader(
-        rows, batch_sampler=batches, num_workers=workers, pin_memory=True, collate_fn=_collate(session, pad_token)
+        dataset, batch_sampler=batches, num_workers=workers, pin_memory=True, collate_fn=_collate(session, pad_token)
     )
 
 
-def validation_loader(session: Session, rows: TokenRows, *, micro: int, pad_token: int) -> torch.utils.data.DataLoader:
+def validation_loader(session: Session, rows: Rows, *, micro: int, pad_token: int) -> torch.utils.data.DataLoader:
     """NeMo-Aligner's loader in file order: one micro-batch of ``micro`` demonstrations a replica."""
     return build_dataloader(
         cfg=session.config,

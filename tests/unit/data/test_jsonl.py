@@ -25,7 +25,9 @@ from recipes.records import Demonstration, Problem
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30).filter(lambda text: bool(text.strip()))
 METADATA = st.dictionaries(
-    st.text(max_size=8).filter(lambda key: key not in ("id", "problem", "answer", "response") and _encodable(key)),
+    st.text(max_size=8).filter(
+        lambda key: key not in ("id", "problem", "answer", "tests", "response") and _encodable(key)
+    ),
     st.one_of(st.integers(-(2**53), 2**53), st.booleans(), st.none(), TEXT),
     max_size=3,
 )

@@ -302,3 +302,11 @@ def test_disk_space(words: Words, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: usage._replace(free=fixed + rollouts))
     findings = checked("grpo", *words())
     assert findings.problems == [] and only(findings.warnings).key == "run.directory"
+
+
+def test_sft_keeps_its_tokens(tmp_path: Path) -> None:
+    train = tmp_path / "train.jsonl"
+    without, _ = machine.stage_bytes(composed("sft", f"data.train={train}", f"data.validation={train}.none"), "sft")
+    train.write_bytes(b"x" * 1000)
+    found, _ = machine.stage_bytes(composed("sft", f"data.train={train}", f"data.validation={train}.none"), "sft")
+    assert found - without == 1000
