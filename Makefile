@@ -20,7 +20,7 @@ INSTALL := $(PIP) install --no-deps --no-compile --progress-bar off
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 QUIET_CPU := $(OFFLINE) OMP_NUM_THREADS=1
 
-.PHONY: help setup demo test real-model gpu-check bench bench-grading bench-evaluation bench-kills bench-data real-server lint format types lock image image-cpu clean
+.PHONY: help setup demo test real-model gpu-check bench bench-grading bench-evaluation bench-kills bench-data bench-tokens real-server lint format types lock image image-cpu clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +64,9 @@ bench-kills: $(STAMP)  ## 2,000 requests to a server that fails, the client kill
 
 bench-data: $(STAMP)  ## Deduplication and decontamination of 1M prompts, beside open-r1's method and datatrove's MinHash
 	@$(QUIET_CPU) $(RUN) -m tests.bench.data_preparation $(ARGS)
+
+bench-tokens: $(STAMP)  ## Long demonstrations to token ids for SFT, beside datasets' map
+	@$(QUIET_CPU) $(RUN) -m tests.bench.token_tables $(ARGS)
 
 LLAMA := build/llama-server
 real-server: $(STAMP)  ## HumanEval n=2 from llama.cpp's server and from transformers, the same weights: the same scores

@@ -15,11 +15,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from evaluation.samples import Sample
 from evaluation.saved import saved_tasks
-from evaluation.scores import Scores, score
+from evaluation.scores import NO_ANSWER, Scores, score
 from evaluation.store import in_order
 from evaluation.tasks import Task
 from recipes.atomic_files import write_text
+from recipes.grading.extraction import THINKING_END
 from recipes.grading.math_answers import decide_exactly
 from recipes.user_input import checked_input
 
@@ -45,7 +47,7 @@ def score_task(task: Task) -> str:
     """Put a benchmark's scores beside those of the others.
 
     Returns:
-        One line for the screen.
+        One line for the screen; a second one where no response has an answer because none thinks first.
 
     Raises:
         ValueError: a sample that has no verdict.
@@ -64,7 +66,22 @@ def score_task(task: Task) -> str:
     writer.writerow(("benchmark", *_COLUMNS))
     writer.writerows([name, *(row.get(column) for column in _COLUMNS)] for name, row in rows.items())
     write_text(output / "scores.csv", table.getvalue())
-    return line(task.name, scores)
+    return line(task.name, scores) + unheard(samples, output)
+
+
+def unheard(samples: Sequence[Sample], output: Path) -> str:
+    """A further line where a score of 0 says nothing about the model: it does not think before it answers.
+
+    Under ``grading.require_thinking`` only what follows ``</think>`` can hold the answer.
+    """
+    ended = [one for one in samples if not one.truncated]
+    if not ended or any(one.verdict not in NO_ANSWER or THINKING_END in one.text for one in ended):
+        return ""
+    again = f"output={output} grading.require_thinking=false"
+    return (
+        f"\n  none of {len(ended)} responses that ended has {THINKING_END}, so none has an answer. A model that "
+        f"does not think first:\n  python -m evaluation.grade {again} --again && python -m evaluation.score {again}"
+    )
 
 
 def line(name: str, scores: Scores) -> str:

@@ -19,6 +19,9 @@ from evaluation.samples import Sample
 from recipes.grading.votes import SameAnswer
 from recipes.rollouts.sampling_error import sampling_error
 
+NO_ANSWER = ("no_answer", "no_code")
+"""Verdicts on a response that has nothing to judge."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -100,7 +103,7 @@ def score(
         pass_at_k_resampled={k: resampled_pass_at_k(counts, k) for k in sizes(n)},
         majority=_majority(by_problem.values(), same_answer) if same_answer is not None and complete else None,
         truncated_fraction=_mean(sample.truncated for sample in samples),
-        no_answer_fraction=_mean(sample.verdict in ("no_answer", "no_code") for sample in samples),
+        no_answer_fraction=_mean(sample.verdict in NO_ANSWER for sample in samples),
         mean_length=_mean_length(samples),
         mean_length_right=_mean_length(sample for sample in samples if sample.solved),
         mean_length_wrong=_mean_length(sample for sample in samples if not sample.solved),

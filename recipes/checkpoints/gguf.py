@@ -61,7 +61,7 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     if not gguf.is_file():
         raise ConversionError(f"{gguf}: no such file; expected a GGUF file")
     try:
-        metadata = _metadata(GGUFReader(gguf))
+        metadata = gguf_metadata(GGUFReader(gguf))
     except ValueError as error:
         raise ConversionError(f"{gguf}: not a GGUF file ({error})") from error
     _require_supported(metadata, gguf)
@@ -130,7 +130,8 @@ PRE_TOKENIZERS: dict[str, Callable[[], Any]] = {"smollm": _single_digits}
 _READ = ("general.architecture", "llama.context_length", "tokenizer.chat_template")
 
 
-def _metadata(reader: GGUFReader) -> dict[str, Any]:
+def gguf_metadata(reader: GGUFReader) -> dict[str, Any]:
+    """What ``build_tokenizer`` and the checks read of a file."""
     return {
         key: field.contents()
         for key, field in reader.fields.items()

@@ -78,7 +78,7 @@ def _rows(rows: int, benchmark: list[str], seed: int) -> Iterator[tuple[dict[str
             copy = problem if name == "verbatim" else DRESSES[name](problem, dice)
             planted, problem = {"kind": name, "of": of}, copy
         else:
-            problem, planted = _prompt(dice), {}
+            problem, planted = prompt(dice), {}
         yield {"number": number, "problem": problem, "answer": answer, "source": f"s{number % 3}"}, planted
 
 
@@ -87,10 +87,11 @@ def _alone(number: int, rows: int, seed: int) -> tuple[str, str] | None:
     dice = random.Random(f"row {number} {seed}")
     kind, _ = dice.random(), dice.randrange(rows)
     answer = str(dice.randrange(1000))
-    return None if kind < CONTAMINATED + COPIES else (_prompt(dice), answer)
+    return None if kind < CONTAMINATED + COPIES else (prompt(dice), answer)
 
 
-def _prompt(dice: random.Random) -> str:
+def prompt(dice: random.Random) -> str:
+    """A made-up word problem, some 300 characters."""
     sentences = [dice.choice(_OPENINGS), *dice.sample(_MIDDLES, dice.choice((1, 2, 2, 3))), dice.choice(_QUESTIONS)]
     slots = {
         "name": dice.choice(_NAMES), "other": dice.choice(_NAMES), "place": dice.choice(_PLACES),

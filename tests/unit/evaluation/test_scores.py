@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from evaluation.intervals import problem_error
 from evaluation.samples import Sample
+from evaluation.score import unheard
 from evaluation.scores import score
 from recipes.rollouts.sampling_error import sampling_error
 
@@ -44,6 +47,18 @@ def test_sampling_variance_is_unbiased(draws: int, probability: float) -> None:
         for solved in range(draws + 1)
     )
     assert expected == pytest.approx(probability * (1 - probability) / draws)
+
+
+def test_a_score_that_says_nothing_of_the_model() -> None:
+    """None of what ended closes its thinking: said, with the command; not where one does, or has an answer."""
+    cut = replace(sample("a", 0, "no_answer", truncated=True), text="<think>x")
+    silent, code = sample("a", 1, "no_answer"), sample("b", 0, "no_code")
+    told = unheard([cut, silent, code], Path("DIR"))
+    assert "none of 2 responses that ended has </think>" in told
+    assert "evaluation.grade output=DIR grading.require_thinking=false --again" in told
+    thinks = replace(silent, text="<think>x</think> I do not know")
+    for samples in ([cut], [], [silent, thinks], [silent, sample("b", 1, "wrong")]):
+        assert unheard(samples, Path("DIR")) == ""
 
 
 def test_fractions_and_lengths() -> None:
