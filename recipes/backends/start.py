@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from recipes.parent_death import die_with_parent
 from recipes.settings.schema import ClusterSettings, Settings
 
 _LAUNCHED = "RECIPE_LAUNCHED_BY"
@@ -131,8 +130,6 @@ def _is_slurm_rank(wanted: int) -> bool:
 
 
 def _die_with_launcher() -> None:
-    """Ask the kernel to kill this rank with its launcher, which SIGKILL gives no time to do so (Linux)."""
-    if _LAUNCHED in os.environ and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        if os.getppid() != int(os.environ[_LAUNCHED]):  # it was killed before
-            os.kill(os.getpid(), signal.SIGKILL)
+    """Ask the kernel to kill this rank with its launcher, which SIGKILL gives no time to do so."""
+    if _LAUNCHED in os.environ:
+        die_with_parent(int(os.environ[_LAUNCHED]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import time
 from types import FrameType
 
 from recipes.curriculum.steps import Step
+from recipes.parent_death import die_with_parent
 
 EX_TEMPFAIL = 75
 """Exit status: saved, the same command goes on (sysexits.h)."""
@@ -66,9 +66,10 @@ class StepRunner:
     def _wait_for(self, step: Step) -> int:
         if self._stopping:
             self._leave(f"{step.name} was not started")
-        # No threads run here, so the fork may call prctl.
+        # A step must not go on alone after a SIGKILL of this command: the next start would train beside it. No threads
+        # run here, so the fork may call prctl.
         command = [sys.executable, "-m", step.module, *step.arguments]
-        self._step, self._process = step, subprocess.Popen(command, preexec_fn=_die_with_parent)
+        self._step, self._process = step, subprocess.Popen(command, preexec_fn=die_with_parent)
         if self._stopping:  # between the look above and the start
             self._hand_on()
         try:
@@ -89,9 +90,3 @@ class StepRunner:
     def _leave(self, what: str) -> None:
         print(f"\n{STOP_SIGNAL.name}: {what}. {self._again}", file=sys.stderr)
         raise SystemExit(EX_TEMPFAIL)
-
-
-def _die_with_parent() -> None:
-    """A step must not go on alone after a SIGKILL of this command: the next start would train beside it (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -34,6 +34,7 @@ from recipes.data.lengths import response_encoder, tokenizer_state
 from recipes.data.prompts import TokenDigest, instruction_of, prompt_ids
 from recipes.data.token_tables import SCHEMA, TableRecord, TokenTable, stored_table, table_paths, write_record
 from recipes.data.tokenizer import load_tokenizer
+from recipes.parent_death import end_with_pool
 
 FORMAT = 1
 """Of the table and of how rows become tokens; a table of another number is written again."""
@@ -163,7 +164,7 @@ def _write(out: IO[bytes], path: Path, parts: Iterator[_Part], made_from: Mappin
                 shortest = tokens if shortest is None else min(shortest, tokens)
             _update(digest, part.rows)
             fit += part.rows.num_rows
-            if part.rows.num_rows and not defects:
+            if part.rows.num_rows:  # with defects too: the other ranks see that the file grows
                 writer.write_batch(part.rows)
             bar.update(part.bytes)
     require_sound(
@@ -233,6 +234,7 @@ _own: Callable[[Sequence[tuple[int, bytes]]], _Part]
 
 def _begin(path: Path, encoding: Encoding) -> None:
     global _own
+    end_with_pool()
     for number in (signal.SIGINT, signal.SIGUSR1):  # sent to all of a job; the process that waits decides
         signal.signal(number, signal.SIG_IGN)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

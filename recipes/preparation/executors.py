@@ -13,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from recipes.parent_death import end_with_pool
 from recipes.preparation.phases import PhaseFolder
 from recipes.settings.prepare_schema import PartsSettings
 
@@ -38,7 +39,7 @@ def run_here(folders: Sequence[PhaseFolder], workers: int) -> None:
                 folder.run(task)
         return
     # spawn: a forked child would share the thread pools of Arrow and Polars
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin) as pool:
         for folder in folders:
             _run_phase(folder, pool)
 
@@ -64,8 +65,9 @@ def _run_phase(folder: PhaseFolder, pool: ProcessPoolExecutor) -> None:
                 future.cancel()
 
 
-def _one_thread() -> None:
-    """Several processes share the cores."""
+def _begin() -> None:
+    """Several processes share the cores, and end with the command."""
+    end_with_pool()
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 

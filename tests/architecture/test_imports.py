@@ -83,7 +83,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }
 
 # Standard library alone, so free for every room but objectives (whose own rule is stricter).
-EVERYWHERE = ("recipes.atomic_files",)
+EVERYWHERE = ("recipes.atomic_files", "recipes.parent_death")
 
 # What rooms do without when they are imported: a laptop without the frameworks can still compose, grade and report.
 WITHOUT: dict[tuple[str, ...], tuple[str, ...]] = {

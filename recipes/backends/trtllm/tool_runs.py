@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,14 +13,13 @@ from pathlib import Path
 from rich.console import Console
 
 from recipes.backends.trtllm.build_commands import shell_line
+from recipes.parent_death import die_with_parent
 
 LAST_LINES = 15
 """Of the log, that a failure shows."""
 POLL_SECONDS = 0.2
 TELL_SECONDS = 60.0
 """Between two lines about the progress where there is no terminal."""
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-_PR_SET_PDEATHSIG = 1
 
 
 class ToolFailed(RuntimeError):
@@ -54,7 +51,7 @@ def run_tool(command: Sequence[str], log: Path, title: str) -> float:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a group of its own, which ends as a whole
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         except OSError as error:
             raise ToolFailed(
@@ -65,11 +62,6 @@ def run_tool(command: Sequence[str], log: Path, title: str) -> float:
     if process.returncode != 0:
         raise ToolFailed(_failure(command, process.returncode, log, title))
     return time.monotonic() - started
-
-
-def _die_with_parent() -> None:
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,7 @@ from recipes.data.token_encoding import EncoderDied, Encoding, token_table
 from recipes.data.token_tables import TokenTable, stored_table, table_paths, wait_for_table
 from recipes.data.tokenizer import load_tokenizer
 from recipes.records import Demonstration, Problem
+from tests.conftest import ROOT
 
 LIMIT = 160
 
@@ -203,3 +208,42 @@ def test_a_process_that_is_ended(
     with pytest.raises(EncoderDied, match="want of memory"):
         token_table(source, tmp_path, "train", encoding, 2)
     assert not list(tmp_path.iterdir())
+
+
+def _sleep(_: object) -> None:
+    time.sleep(60)
+
+
+def test_processes_end_with_a_killed_command(source: Path, tmp_path: Path, encoding: Encoding) -> None:
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom recipes.data import token_encoding\n"
+        "from tests.unit.data.test_token_tables import _sleep\ntoken_encoding._encode = _sleep\n"
+        "encoding = token_encoding.Encoding(sys.argv[2], '', 160)\n"
+        "if __name__ == '__main__':\n"
+        "    token_encoding.token_table(Path(sys.argv[1]), Path(sys.argv[3]), 'train', encoding, 2)\n"
+    )
+    (tmp_path / "command.py").write_text(script)
+    words = [sys.executable, str(tmp_path / "command.py"), str(source), encoding.tokenizer, str(tmp_path / "tokens")]
+    with subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)}) as command:
+        workers = _until(lambda: _children(command.pid, "spawn_main"))
+        command.kill()
+    assert _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
+def _children(parent: int, what: str) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                found += [int(stat.parent.name)] * (what in (stat.parent / "cmdline").read_text())
+        except OSError:  # it ended meanwhile
+            continue
+    return found
+
+
+def _until(found: Callable[[], Any]) -> Any:
+    """What is found at last."""
+    deadline = time.monotonic() + 60
+    while not (one := found()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return one
