@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from recipes.backends.start import is_launched
 from recipes.backends.trtllm.folder import require_tensorrt_llm
 from recipes.rollouts.engine import RolloutEngine
 from recipes.settings.schema import Settings
@@ -23,9 +24,17 @@ class TrainedModelEngine(RolloutEngine, Protocol):
 
 
 def require_rollout_engine(settings: Settings) -> None:
-    """Raises ValueError where the engine's package is missing; looks before anything is started."""
-    if settings.rollouts.engine == "trtllm":
-        require_tensorrt_llm("rollouts.engine=trtllm", "rollouts.engine=megatron")
+    """Raises ValueError where the engine's package or MPI's ranks are missing; looks before anything is started."""
+    if settings.rollouts.engine != "trtllm":
+        return
+    require_tensorrt_llm("rollouts.engine=trtllm", "rollouts.engine=megatron")
+    ranks = settings.cluster.nodes * settings.cluster.devices_per_node
+    if ranks > 1 and not is_launched(settings.cluster):
+        raise ValueError(
+            f"rollouts.engine=trtllm: nobody started the {ranks} ranks, and those that this command starts itself have "
+            f"no MPI, by which TensorRT-LLM finds them; expected srun --mpi=pmix (launcher/stage_*.sh) or, on one "
+            f"machine, mpirun -n {ranks} before the same command; or rollouts.engine=megatron"
+        )
 
 
 def rollout_engine(

@@ -11,6 +11,13 @@ from recipes.parent_death import die_with_parent
 from recipes.settings.schema import ClusterSettings, Settings
 
 _LAUNCHED = "RECIPE_LAUNCHED_BY"
+_MPIRUN = {
+    "RANK": "OMPI_COMM_WORLD_RANK",
+    "WORLD_SIZE": "OMPI_COMM_WORLD_SIZE",
+    "LOCAL_RANK": "OMPI_COMM_WORLD_LOCAL_RANK",
+    "LOCAL_WORLD_SIZE": "OMPI_COMM_WORLD_LOCAL_SIZE",
+}
+"""torch's variable -> Open MPI's (docs.open-mpi.org, "Environment variables set by mpirun")."""
 
 
 def start_frameworks(settings: Settings, module: str, arguments: Sequence[str]) -> None:
@@ -69,15 +76,18 @@ def missing_kernels(cluster: ClusterSettings, packages: Collection[str]) -> str 
 
 def is_first_rank() -> bool:
     """Whether this process is global rank 0, by what its launcher says; true for a process that nobody launched."""
+    _take_ranks_of_mpirun()
     return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
 
 
 def is_launched(cluster: ClusterSettings) -> bool:
-    """Whether a launcher (``torchrun``, ``srun`` or ``launch_ranks``) made this process a rank of the run.
+    """Whether a launcher (``torchrun``, ``srun``, ``mpirun`` or ``launch_ranks``) made this process a rank of the run.
 
     Raises:
-        SystemExit: another number of ``srun`` tasks than the settings describe.
+        SystemExit: another number of ``srun`` tasks than the settings describe, or ``mpirun`` over several machines
+            without an address.
     """
+    _take_ranks_of_mpirun()
     return "WORLD_SIZE" in os.environ or _is_slurm_rank(cluster.nodes * cluster.devices_per_node)
 
 
@@ -90,7 +100,7 @@ def launch_ranks(
 ) -> None:
     """Return in every process of the run; writes nothing.
 
-    With more than one process on one machine and no launcher in sight (``torchrun`` or ``srun``), the command runs
+    With more than one process on one machine and no launcher in sight (see ``is_launched``), the command runs
     itself again under ``torch.distributed.run`` and does not return; ``hand_over`` is called before. When the ranks
     have ended well and the file ``again_if`` is there, the command runs once more, in one process.
 
@@ -116,6 +126,20 @@ def launch_ranks(
     hand_over()
     launcher = ["-m", "recipes.backends.local_launcher", str(wanted), str(again_if or "")]
     os.execv(sys.executable, [sys.executable, *launcher, module, *arguments])
+
+
+def _take_ranks_of_mpirun() -> None:
+    """What Open MPI's ``mpirun`` says of this process under the names that torch reads."""
+    if "WORLD_SIZE" in os.environ or not all(name in os.environ for name in _MPIRUN.values()):
+        return
+    os.environ.update({ours: os.environ[theirs] for ours, theirs in _MPIRUN.items()})
+    if os.environ["WORLD_SIZE"] != os.environ["LOCAL_WORLD_SIZE"] and "MASTER_ADDR" not in os.environ:
+        raise SystemExit(
+            f"mpirun started {os.environ['WORLD_SIZE']} ranks on several machines; expected the address of the first "
+            "one: mpirun -x MASTER_ADDR=HOST ..., or srun"
+        )
+    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+    os.environ.setdefault("MASTER_PORT", "29500")
 
 
 def _is_slurm_rank(wanted: int) -> bool:

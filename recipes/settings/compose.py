@@ -188,7 +188,9 @@ def _help(entry: Command, description: str, overrides: Sequence[str]) -> str:
 
 
 def _first_rank() -> bool:
-    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) == 0
+    """By what torchrun, mpirun or srun says."""
+    names = ("RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
+    return int(next((os.environ[name] for name in names if os.environ.get(name)), 0)) == 0
 
 
 def _print_and_exit(text: str) -> NoReturn:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recipes.memory.engines import trtllm_most_tokens
 from recipes.settings.deployment_schema import DeploymentSettings, FinishSettings
 from recipes.settings.evaluation_schema import BenchmarkSettings, EngineSettings, EvaluationSettings
 from recipes.settings.grading_schema import GradingSettings
@@ -339,9 +340,14 @@ class Settings:
 
     @property
     def packed_prompt_tokens(self) -> int:
-        """Prompt tokens that the TensorRT-LLM rollout engine takes in one pass: those of a whole batch, unless set."""
-        given = self.trtllm.max_num_tokens
-        return self.rollouts.batch_size * self.data.max_prompt_length if given is None else given
+        """Prompt tokens that the TensorRT-LLM rollout engine takes in one pass.
+
+        Unless set, those of a whole batch, and no more than a tensor of TensorRT holds.
+        """
+        if self.trtllm.max_num_tokens is not None:
+            return self.trtllm.max_num_tokens
+        most = trtllm_most_tokens(self.model.ffn_hidden_size, self.model.tensor_model_parallel_size)
+        return min(self.rollouts.batch_size * self.data.max_prompt_length, most)
 
 
 @dataclass

@@ -26,24 +26,26 @@ def trtllm_problems(settings: Settings) -> Iterator[SettingsProblem]:
 
 def _packed_tokens(settings: Settings) -> Iterator[SettingsProblem]:
     """The widest activation is one tensor: packed prompt tokens x both halves of the gated MLP, fused by the build."""
-    prompt, batch, given = settings.data.max_prompt_length, settings.rollouts.batch_size, settings.trtllm.max_num_tokens
-    if given is not None and given < prompt:
+    prompt, given = settings.data.max_prompt_length, settings.trtllm.max_num_tokens
+    tensor = settings.model.tensor_model_parallel_size
+    channels = 2 * settings.model.ffn_hidden_size // tensor
+    most = trtllm_most_tokens(settings.model.ffn_hidden_size, tensor)
+    bound = f"times {channels} channels of the fused MLP it stays below TensorRT's 2^31 elements"
+    if prompt > most:
+        yield SettingsProblem(
+            "data.max_prompt_length", f"{prompt} tokens", f"at most {most}: {bound}", f"data.max_prompt_length={most}"
+        )
+    elif given is not None and given < prompt:
         yield SettingsProblem(
             "trtllm.max_num_tokens",
             f"{given} tokens",
             f"at least data.max_prompt_length={prompt}: a prompt goes through in one pass",
             f"trtllm.max_num_tokens={prompt}, or null for all prompts of a batch",
         )
-        return
-    tokens = settings.packed_prompt_tokens
-    tensor = settings.model.tensor_model_parallel_size
-    channels = 2 * settings.model.ffn_hidden_size // tensor
-    most = trtllm_most_tokens(settings.model.ffn_hidden_size, tensor)
-    if tokens > most:
+    elif given is not None and given > most:
         yield SettingsProblem(
             "trtllm.max_num_tokens",
-            f"{tokens} tokens"
-            + ("" if given is not None else f" (rollouts.batch_size={batch} x data.max_prompt_length={prompt})"),
-            f"at most {most}: times {channels} channels of the fused MLP it stays below TensorRT's 2^31 elements",
+            f"{given} tokens",
+            f"at most {most}: {bound}",
             f"trtllm.max_num_tokens={max(prompt, min(most, 16384))}: batches whose prompts are longer are cut",
         )

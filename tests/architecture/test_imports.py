@@ -15,6 +15,7 @@ FRAMEWORKS = ("nemo", "nemo_aligner", "megatron", "tensorrt_llm", "apex", "trans
 ALLOWED: dict[str, tuple[str, ...]] = {
     "records": (),
     "atomic_files": (),
+    "parent_death": (),
     "objectives": (),
     "memory": (),
     "settings": ("recipes.records", "recipes.memory"),

@@ -67,6 +67,26 @@ def test_the_rollouts_show_the_updates(folder: Path) -> None:
     assert {cut for step in expected for _, cut in step.values()} == {True, False}
 
 
+def test_the_temperature_and_the_held_out_score_are_those_of_the_megatron_engine(folder: Path) -> None:
+    found, expected = (
+        (
+            json.loads((folder / run / "temperature.json").read_text()),
+            [json.loads(row) for row in (folder / run / "metrics.jsonl").read_text().splitlines()],
+        )
+        for run in ("measured", "measured_megatron")
+    )
+    assert found[0]["temperature"] == expected[0]["temperature"]
+    entropies = [[row["entropy"] for row in one[0]["points"]] for one in (found, expected)]
+    assert len(entropies[0]) == 2 and entropies[0] == pytest.approx(entropies[1], rel=1e-4)
+    assert len(found[1]) == len(expected[1]) == 2
+    keys = ("validation_start_avg", "validation_avg", "validation_truncated", "validation_response_length")
+    for own, other in zip(found[1], expected[1], strict=True):
+        assert {key: own.get(key) for key in keys} == {key: other.get(key) for key in keys}
+        assert own["validation_response_length"] > 0
+    assert "validation_start_avg" in found[1][0]
+    assert rollouts(folder / "measured") == rollouts(folder / "measured_megatron")
+
+
 def test_the_gate_stops_an_engine_with_stale_weights(folder: Path) -> None:
     assert "ended with [1]" in json.loads((folder / "stopped.json").read_text())
     assert json.loads((folder / "stale.json").read_text()) == ""  # without the gate it goes through

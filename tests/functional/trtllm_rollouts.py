@@ -45,7 +45,11 @@ def main(folder: Path) -> None:
     commands._run(run_sft.main, [*sft, "sft.micro_batch_size=16"])
     words = [*shared, "stage=math1", *_grpo(folder)]
     layout_change._run(run_grpo.main, [*words, f"run.directory={folder / 'megatron'}"], 1, 1, 1)
+    layout_change._run(
+        run_grpo.main, [*words, *_measured(folder), f"run.directory={folder / 'measured_megatron'}"], 1, 1, 1
+    )
     words += ["rollouts.engine=trtllm"]
+    layout_change._run(run_grpo.main, [*words, *_measured(folder), f"run.directory={folder / 'measured'}"], 1, 1, 1)
     breakers = [*words, "grpo.max_response_length=40", f"run.directory={folder / 'breakers'}"]
     layout_change._run(checks_on_one_rank(folder), breakers, 1, 1, 1)
     layout_change._run(check_on_ranks("odd_vocabulary", folder), breakers, 2, 2, 1)
@@ -92,6 +96,24 @@ def _grpo(folder: Path) -> list[str]:
         "data.train": folder / "data" / "problems.jsonl",
         "model.restore_from": folder / "sft" / "model.nemo",
         "logging.tensorboard": "false",
+    }
+    return [f"{key}={value}" for key, value in keys.items()]
+
+
+def _measured(folder: Path) -> list[str]:
+    """The temperature is measured first, and held-out problems are sampled with another budget and temperature."""
+    keys: dict[str, Any] = {
+        "grpo.temperature": "auto",
+        "calibration.temperatures": "[0.7,1.0]",
+        "calibration.prompts": 4,
+        "calibration.rollouts_per_prompt": 2,
+        "calibration.lowest_entropy": 1e-6,
+        "grpo.max_steps": 2,
+        "validation.every_steps": 1,
+        "validation.n": 2,
+        "data.validation": folder / "data" / "problems.jsonl",
+        "evaluation.max_response_length": 40,
+        "evaluation.top_p": 1e-6,
     }
     return [f"{key}={value}" for key, value in keys.items()]
 

@@ -67,8 +67,16 @@ REFUSED = [
         ("model.max_position_embeddings=24576",),
         ["34816 with data.max_prompt_length=2048", "or model.max_position_embeddings=34816"],
     ),
-    (("rollouts.batch_size=4096",), ["of a GPU in rollouts", "fix:      rollouts.batch_size=104"]),
-    (("grpo.micro_batch_size=64",), ["of a GPU in training", "fix:      grpo.micro_batch_size=4"]),
+    (("rollouts.batch_size=4096",), ["of a GPU in rollouts", "fix:      rollouts.batch_size=103"]),
+    (("grpo.micro_batch_size=64",), ["of a GPU in training", "fix:      grpo.micro_batch_size=2"]),
+    (
+        ("rollouts.engine=megatron", "rollouts.batch_size=4096"),
+        ["of a GPU in rollouts", "fix:      rollouts.batch_size=104"],
+    ),
+    (
+        ("rollouts.engine=megatron", "grpo.micro_batch_size=64"),
+        ["of a GPU in training", "fix:      grpo.micro_batch_size=4"],
+    ),
     (("preflight.check_file=false",), ["preflight.check_files=false"]),
 ]
 
@@ -97,7 +105,7 @@ def test_a_curriculum_has_a_line_for_each_stage(capsys: pytest.CaptureFixture[st
     status, shown = run(
         capsys, "curriculum", "curriculum=acereason_1_1", "cluster=h100", H100[2], "math4.grpo.micro_batch_size=8"
     )
-    assert status == 2 and "fix:      math4.grpo.micro_batch_size=4" in shown
+    assert status == 2 and "fix:      math4.grpo.micro_batch_size=2" in shown
 
 
 def test_a_cpu_has_no_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from recipes.settings.memory_plan import phases, rollout_length
 from recipes.settings.schema import Settings
 from tests.unit.settings.composing import PRETRAINED, changed, composed
 
-H100 = ("cluster=h100", "stage=math4", PRETRAINED)
+H100 = ("cluster=h100", "stage=math4", PRETRAINED, "rollouts.engine=megatron")
 TP, PP, SP = "model.tensor_model_parallel_size", "model.pipeline_model_parallel_size", "model.sequence_parallel"
 TYPES = {"true": True, "false": False}
 
