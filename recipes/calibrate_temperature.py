@@ -18,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from recipes.backends.aligner.nemo_file import require_same_architecture
-from recipes.backends.rollout_engines import require_rollout_engine, rollout_engine
+from recipes.backends.rollout_engines import needs_mpi, require_rollout_engine, rollout_engine
 from recipes.backends.start import start_frameworks
 from recipes.checkpoints.manifest import Parent
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if settings.model.restore_from is not None:
             require_same_architecture(Path(settings.model.restore_from), settings.model)
         parent = parent_weights(settings)
-    start_frameworks(settings, "recipes.calibrate_temperature", arguments)
+    start_frameworks(settings, "recipes.calibrate_temperature", arguments, mpi=needs_mpi(settings))
     _measure(settings, folder, tokenizer, prompts, parent)
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from recipes.backends.aligner.nemo_file import require_same_architecture, write_stage_model
-from recipes.backends.rollout_engines import require_rollout_engine, rollout_engine
+from recipes.backends.rollout_engines import needs_mpi, require_rollout_engine, rollout_engine
 from recipes.backends.start import is_first_rank, is_launched, launch_ranks, start_frameworks
 from recipes.calibrate_temperature import measured_temperature
 from recipes.checkpoints.store import Checkpoint
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             require_same_architecture(Path(settings.model.restore_from), settings.model)
         look(settings, folder, prompts.require_same_order)
     again = folder.manifest if own_process_exports(settings, "grpo") else None
-    launch_ranks(settings.cluster, "recipes.run_grpo", arguments, stop.hand_over, again)
+    launch_ranks(settings.cluster, "recipes.run_grpo", arguments, stop.hand_over, again, mpi=needs_mpi(settings))
     with entered(
         checked_input(COMMAND), settings, folder, prompts.require_same_order, stop, is_main=is_first_rank()
     ) as start:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -23,17 +24,22 @@ class TrainedModelEngine(RolloutEngine, Protocol):
         ...
 
 
+def needs_mpi(settings: Settings) -> bool:
+    """Whether the rollout engine finds the ranks by MPI (``start.launch_ranks``)."""
+    return settings.rollouts.engine == "trtllm"
+
+
 def require_rollout_engine(settings: Settings) -> None:
-    """Raises ValueError where the engine's package or MPI's ranks are missing; looks before anything is started."""
+    """Raises ValueError where the engine's package, or what starts its ranks, is missing; before anything starts."""
     if settings.rollouts.engine != "trtllm":
         return
     require_tensorrt_llm("rollouts.engine=trtllm", "rollouts.engine=megatron")
     ranks = settings.cluster.nodes * settings.cluster.devices_per_node
-    if ranks > 1 and not is_launched(settings.cluster):
+    if ranks > 1 and not is_launched(settings.cluster) and shutil.which("mpirun") is None:
         raise ValueError(
-            f"rollouts.engine=trtllm: nobody started the {ranks} ranks, and those that this command starts itself have "
-            f"no MPI, by which TensorRT-LLM finds them; expected srun --mpi=pmix (launcher/stage_*.sh) or, on one "
-            f"machine, mpirun -n {ranks} before the same command; or rollouts.engine=megatron"
+            f"rollouts.engine=trtllm: nobody started the {ranks} ranks, and there is no mpirun here to do it; "
+            "TensorRT-LLM finds them by MPI. Expected srun --mpi=pmix (launcher/stage_*.sh) or, on one machine, Open "
+            "MPI as in the container; or rollouts.engine=megatron"
         )
 
 

@@ -20,17 +20,18 @@ _MPIRUN = {
 """torch's variable -> Open MPI's (docs.open-mpi.org, "Environment variables set by mpirun")."""
 
 
-def start_frameworks(settings: Settings, module: str, arguments: Sequence[str]) -> None:
+def start_frameworks(settings: Settings, module: str, arguments: Sequence[str], *, mpi: bool = False) -> None:
     """Make this process one rank of the run (``launch_ranks``); call before anything imports NeMo.
 
     Args:
         module: name for ``python -m``.
         arguments: command line after the module.
+        mpi: as ``launch_ranks``.
 
     Raises:
         SystemExit: as ``launch_ranks``; or a GPU profile asks for Transformer Engine or Apex, and it is not installed.
     """
-    launch_ranks(settings.cluster, module, arguments)
+    launch_ranks(settings.cluster, module, arguments, mpi=mpi)
     if not is_first_rank():
         os.environ["TQDM_DISABLE"] = "1"
     from recipes.backends.quiet import quiet_frameworks
@@ -97,12 +98,17 @@ def launch_ranks(
     arguments: Sequence[str],
     hand_over: Callable[[], None] = lambda: None,
     again_if: Path | None = None,
+    *,
+    mpi: bool = False,
 ) -> None:
     """Return in every process of the run; writes nothing.
 
     With more than one process on one machine and no launcher in sight (see ``is_launched``), the command runs
-    itself again under ``torch.distributed.run`` and does not return; ``hand_over`` is called before. When the ranks
-    have ended well and the file ``again_if`` is there, the command runs once more, in one process.
+    itself again under ``local_launcher`` and does not return; ``hand_over`` is called before. When the ranks have ended
+    well and the file ``again_if`` is there, the command runs once more, in one process.
+
+    Args:
+        mpi: the ranks must know each other by MPI too (TensorRT-LLM): ``mpirun`` starts them.
 
     Raises:
         SystemExit: several nodes without a launcher, or another number of ``srun`` tasks than the settings describe.
@@ -124,7 +130,13 @@ def launch_ranks(
     os.environ.setdefault("OMP_NUM_THREADS", str(max(cluster.threads_per_process, 1)))
     sys.stdout.flush()
     hand_over()
-    launcher = ["-m", "recipes.backends.local_launcher", str(wanted), str(again_if or "")]
+    launcher = [
+        "-m",
+        "recipes.backends.local_launcher",
+        "mpirun" if mpi else "torchrun",
+        str(wanted),
+        str(again_if or ""),
+    ]
     os.execv(sys.executable, [sys.executable, *launcher, module, *arguments])
 
 
@@ -155,5 +167,5 @@ def _is_slurm_rank(wanted: int) -> bool:
 
 def _die_with_launcher() -> None:
     """Ask the kernel to kill this rank with its launcher, which SIGKILL gives no time to do so."""
-    if _LAUNCHED in os.environ:
-        die_with_parent(int(os.environ[_LAUNCHED]))
+    if _LAUNCHED in os.environ:  # mpirun stands between them, and ends with the launcher
+        die_with_parent(None if _MPIRUN["RANK"] in os.environ else int(os.environ[_LAUNCHED]))

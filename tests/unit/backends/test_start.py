@@ -68,12 +68,16 @@ def test_another_number_of_ranks_than_the_settings_describe(monkeypatch: pytest.
 
 def test_trtllm_needs_ranks_that_mpi_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollout_engines, "require_tensorrt_llm", lambda *_: None)
+    monkeypatch.setattr(rollout_engines.shutil, "which", lambda _: None)
     one, two = composed("grpo", "rollouts.engine=trtllm"), composed("grpo", "cluster.devices_per_node=2")
     rollout_engines.require_rollout_engine(one)
     rollout_engines.require_rollout_engine(two)
     two.rollouts.engine = "trtllm"
-    with pytest.raises(ValueError, match=r"srun --mpi=pmix .* mpirun -n 2 .* rollouts\.engine=megatron"):
+    with pytest.raises(ValueError, match=r"srun --mpi=pmix .* Open MPI .* rollouts\.engine=megatron"):
         rollout_engines.require_rollout_engine(two)
+    monkeypatch.setattr(rollout_engines.shutil, "which", lambda _: "/usr/bin/mpirun")
+    rollout_engines.require_rollout_engine(two)
+    monkeypatch.setattr(rollout_engines.shutil, "which", lambda _: None)
     mpirun(monkeypatch, 0, 2, 2)
     rollout_engines.require_rollout_engine(two)
 
