@@ -31,7 +31,7 @@ def needs_mpi(settings: Settings) -> bool:
 
 def require_rollout_engine(settings: Settings) -> None:
     """Raises ValueError where the engine's package, or what starts its ranks, is missing; before anything starts."""
-    if settings.rollouts.engine != "trtllm":
+    if not needs_mpi(settings):
         return
     require_tensorrt_llm("rollouts.engine=trtllm", "rollouts.engine=megatron")
     ranks = settings.cluster.nodes * settings.cluster.devices_per_node

@@ -81,15 +81,6 @@ class EncodedDataset:
             found.update(row.prompt, row.response)
         return found.hexdigest()
 
-    def report(self) -> str:
-        """One line for the log."""
-        total = len(self.demonstrations) + len(self.overlong)
-        line = f"{len(self.demonstrations)} of {total} demonstrations fit {self.max_sequence_length} tokens"
-        if self.overlong:
-            longest = max(tokens for _, tokens in self.overlong)
-            line += f"; {len(self.overlong)} left out ({len(self.overlong) / total:.1%}), the longest {longest} tokens"
-        return line
-
 
 class PromptLengthError(ValueError):
     """Prompts are longer than ``data.max_prompt_length``."""

@@ -23,15 +23,8 @@ from recipes.records import Demonstration, Problem
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("tokenizer")
-    tiny_tokenizer.save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    return AutoTokenizer.from_pretrained(folder)
+def tokenizer(tokenizer_folder: Path) -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(tokenizer_folder)
 
 
 def test_loads_as_qwen2(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -41,8 +34,8 @@ def test_loads_as_qwen2(tokenizer: PreTrainedTokenizerBase) -> None:
     assert [tokenizer.decode([len(tokenizer) - 3 + index]) for index in range(3)] == list(tiny_tokenizer.SPECIAL_TOKENS)
 
 
-def test_slow_tokenizer_agrees(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-    slow = AutoTokenizer.from_pretrained(folder, use_fast=False)
+def test_slow_tokenizer_agrees(tokenizer_folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    slow = AutoTokenizer.from_pretrained(tokenizer_folder, use_fast=False)
     for row in tiny_math.demonstrations(1, "heldout", 40):
         assert slow.encode(row.response) == tokenizer.encode(row.response)
 
@@ -93,7 +86,7 @@ def test_a_row_with_an_instruction_of_its_own_keeps_it(tokenizer: PreTrainedToke
         encode_prompts([wrong], tokenizer, INSTRUCTION, 64)
 
 
-def test_training_is_deterministic_over_processes(folder: Path) -> None:
+def test_training_is_deterministic_over_processes(tokenizer_folder: Path) -> None:
     code = "from recipes.data.tiny_tokenizer import train; print(train().to_str())"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == tiny_tokenizer.train().to_str()
@@ -127,8 +120,6 @@ def test_overlong_demonstrations_are_counted(tokenizer: PreTrainedTokenizerBase)
     assert len(data.demonstrations) + len(data.overlong) == 100
     assert data.overlong and all(tokens > 80 for _, tokens in data.overlong)
     assert all(len(encoded) <= 80 for encoded in data.demonstrations)
-    longest = max(tokens for _, tokens in data.overlong)
-    assert f"{len(data.overlong)} left out" in data.report() and f"the longest {longest} tokens" in data.report()
     with pytest.raises(ValueError, match=r"none of 100 demonstrations fits sft\.max_sequence_length=8"):
         encode_demonstrations(rows, tokenizer, INSTRUCTION, 8)
 
@@ -147,8 +138,8 @@ def test_user_turn() -> None:
     assert user_turn("Why?", "") == "Why?"
 
 
-def test_tokenizers_without_template_or_end_token_are_refused(folder: Path) -> None:
-    bare = AutoTokenizer.from_pretrained(folder)
+def test_tokenizers_without_template_or_end_token_are_refused(tokenizer_folder: Path) -> None:
+    bare = AutoTokenizer.from_pretrained(tokenizer_folder)
     bare.chat_template = None
     with pytest.raises(ValueError, match="has no chat template"):
         prompt_ids("1+1?", bare, "")

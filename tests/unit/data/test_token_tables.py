@@ -30,13 +30,6 @@ LIMIT = 160
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tokenizer")
-    tiny_tokenizer.save(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """500 rows of math and code, some too long; a blank line, a byte order mark."""
     path = tmp_path_factory.mktemp("source") / "rows.jsonl"
@@ -47,8 +40,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def encoding(tokenizer: Path) -> Encoding:
-    return Encoding(str(tokenizer), tiny_tokenizer.INSTRUCTION, LIMIT)
+def encoding(tokenizer_folder: Path) -> Encoding:
+    return Encoding(str(tokenizer_folder), tiny_tokenizer.INSTRUCTION, LIMIT)
 
 
 @pytest.fixture
@@ -75,7 +68,11 @@ def test_the_ids_of_one_by_one(source: Path, tmp_path: Path, encoding: Encoding,
         len(expected.overlong),
         max(tokens for _, tokens in expected.overlong),
     )
-    assert table.report().replace(",", "") == expected.report().replace(",", "")
+    fit, left, longest = len(expected.demonstrations), len(expected.overlong), table.record.longest
+    assert table.report() == (
+        f"{fit} of 500 demonstrations fit {LIMIT} tokens; {left} left out ({left / 500:.1%}), "
+        f"the longest {longest} tokens"
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["train.arrow", "train.json"]
     for index in (-1, len(table)):
         with pytest.raises(IndexError):
@@ -139,12 +136,12 @@ def test_every_defect_of_the_file_at_once(tmp_path: Path, encoding: Encoding) ->
 @settings(deadline=None, max_examples=60)
 @given(content=st.binary(max_size=60), cut=st.integers(0, 400))
 def test_any_file_is_read_as_read_demonstrations_does(
-    tmp_path_factory: pytest.TempPathFactory, tokenizer: Path, source: Path, content: bytes, cut: int
+    tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path, source: Path, content: bytes, cut: int
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
     path = folder / "rows.jsonl"
     path.write_bytes(source.read_bytes()[:cut] + content)
-    encoding = Encoding(str(tokenizer), "", LIMIT)
+    encoding = Encoding(str(tokenizer_folder), "", LIMIT)
     try:
         expected: Any = len(read_demonstrations(path))
     except DataFileError as error:
