@@ -7,17 +7,11 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from recipes.mpirun_ranks import MPIRUN
 from recipes.parent_death import die_with_parent
 from recipes.settings.schema import ClusterSettings, Settings
 
 _LAUNCHED = "RECIPE_LAUNCHED_BY"
-_MPIRUN = {
-    "RANK": "OMPI_COMM_WORLD_RANK",
-    "WORLD_SIZE": "OMPI_COMM_WORLD_SIZE",
-    "LOCAL_RANK": "OMPI_COMM_WORLD_LOCAL_RANK",
-    "LOCAL_WORLD_SIZE": "OMPI_COMM_WORLD_LOCAL_SIZE",
-}
-"""torch's variable -> Open MPI's (docs.open-mpi.org, "Environment variables set by mpirun")."""
 
 
 def start_frameworks(settings: Settings, module: str, arguments: Sequence[str], *, mpi: bool = False) -> None:
@@ -77,7 +71,6 @@ def missing_kernels(cluster: ClusterSettings, packages: Collection[str]) -> str 
 
 def is_first_rank() -> bool:
     """Whether this process is global rank 0, by what its launcher says; true for a process that nobody launched."""
-    _take_ranks_of_mpirun()
     return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
 
 
@@ -85,10 +78,8 @@ def is_launched(cluster: ClusterSettings) -> bool:
     """Whether a launcher (``torchrun``, ``srun``, ``mpirun`` or ``launch_ranks``) made this process a rank of the run.
 
     Raises:
-        SystemExit: another number of ``srun`` tasks than the settings describe, or ``mpirun`` over several machines
-            without an address.
+        SystemExit: another number of ``srun`` tasks than the settings describe.
     """
-    _take_ranks_of_mpirun()
     return "WORLD_SIZE" in os.environ or _is_slurm_rank(cluster.nodes * cluster.devices_per_node)
 
 
@@ -140,20 +131,6 @@ def launch_ranks(
     os.execv(sys.executable, [sys.executable, *launcher, module, *arguments])
 
 
-def _take_ranks_of_mpirun() -> None:
-    """What Open MPI's ``mpirun`` says of this process under the names that torch reads."""
-    if "WORLD_SIZE" in os.environ or not all(name in os.environ for name in _MPIRUN.values()):
-        return
-    os.environ.update({ours: os.environ[theirs] for ours, theirs in _MPIRUN.items()})
-    if os.environ["WORLD_SIZE"] != os.environ["LOCAL_WORLD_SIZE"] and "MASTER_ADDR" not in os.environ:
-        raise SystemExit(
-            f"mpirun started {os.environ['WORLD_SIZE']} ranks on several machines; expected the address of the first "
-            "one: mpirun -x MASTER_ADDR=HOST ..., or srun"
-        )
-    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-    os.environ.setdefault("MASTER_PORT", "29500")
-
-
 def _is_slurm_rank(wanted: int) -> bool:
     """Whether this process is one of the tasks that one ``srun`` started; only their environment counts a step's."""
     tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
@@ -168,4 +145,4 @@ def _is_slurm_rank(wanted: int) -> bool:
 def _die_with_launcher() -> None:
     """Ask the kernel to kill this rank with its launcher, which SIGKILL gives no time to do so."""
     if _LAUNCHED in os.environ:  # mpirun stands between them, and ends with the launcher
-        die_with_parent(None if _MPIRUN["RANK"] in os.environ else int(os.environ[_LAUNCHED]))
+        die_with_parent(None if MPIRUN["RANK"] in os.environ else int(os.environ[_LAUNCHED]))

@@ -18,6 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from recipes.mpirun_ranks import take_ranks_of_mpirun
 from recipes.settings.bounds import value_of
 from recipes.settings.checks import file_problems, value_problems
 from recipes.settings.commands import COMMANDS, Command
@@ -111,6 +112,7 @@ def settings_from_command_line(
         require_files: whether the files that the command reads must exist already.
         dry_run_lines: what ``--dry-run`` prints below the plan, of the settings.
     """
+    take_ranks_of_mpirun()
     words = list(sys.argv[1:] if argv is None else argv)
     overrides = [word for word in words if word not in ("--help", "-h", "--dry-run")]
     dry_run = "--dry-run" in words
@@ -188,9 +190,7 @@ def _help(entry: Command, description: str, overrides: Sequence[str]) -> str:
 
 
 def _first_rank() -> bool:
-    """By what torchrun, mpirun or srun says."""
-    names = ("RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
-    return int(next((os.environ[name] for name in names if os.environ.get(name)), 0)) == 0
+    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) == 0
 
 
 def _print_and_exit(text: str) -> NoReturn:

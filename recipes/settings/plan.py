@@ -59,7 +59,7 @@ def _in_short(settings: Settings, command: str) -> str:
 
 def launch_problems(settings: AnySettings, command: str, environ: Mapping[str, str]) -> list[SettingsProblem]:
     """A launcher (torchrun, mpirun, srun) that started another number of ranks than the settings describe."""
-    launched = environ.get("WORLD_SIZE") or environ.get("OMPI_COMM_WORLD_SIZE", "")
+    launched = environ.get("WORLD_SIZE", "")
     if not isinstance(settings, Settings) or command not in ("sft", "grpo") or not launched.isdigit():
         return []
     ranks = world_size(settings)

@@ -15,6 +15,7 @@ FRAMEWORKS = ("nemo", "nemo_aligner", "megatron", "tensorrt_llm", "apex", "trans
 ALLOWED: dict[str, tuple[str, ...]] = {
     "records": (),
     "atomic_files": (),
+    "mpirun_ranks": (),
     "parent_death": (),
     "objectives": (),
     "memory": (),
@@ -84,7 +85,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }
 
 # Standard library alone, so free for every room but objectives (whose own rule is stricter).
-EVERYWHERE = ("recipes.atomic_files", "recipes.parent_death")
+EVERYWHERE = ("recipes.atomic_files", "recipes.mpirun_ranks", "recipes.parent_death")
 
 # What rooms do without when they are imported: a laptop without the frameworks can still compose, grade and report.
 WITHOUT: dict[tuple[str, ...], tuple[str, ...]] = {

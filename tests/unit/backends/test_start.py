@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
 from recipes.backends import rollout_engines
 from recipes.backends.start import is_first_rank, is_launched
+from recipes.mpirun_ranks import take_ranks_of_mpirun
+from recipes.settings.compose import settings_from_command_line
 from recipes.settings.plan import launch_problems
 from tests.unit.settings.composing import composed
 
@@ -26,10 +27,11 @@ def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def mpirun(monkeypatch: pytest.MonkeyPatch, rank: int, size: int, local_size: int) -> None:
-    """What Open MPI sets for a rank."""
+    """What Open MPI sets for a rank, and what the command makes of it."""
     told = {"RANK": rank, "SIZE": size, "LOCAL_RANK": rank % local_size, "LOCAL_SIZE": local_size}
     for name, value in told.items():
         monkeypatch.setenv(f"OMPI_COMM_WORLD_{name}", str(value))
+    take_ranks_of_mpirun()
 
 
 def test_ranks_of_mpirun(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,22 +44,22 @@ def test_ranks_of_mpirun(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_torchs_own_ranks_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """torchrun inside an allocation that mpirun made."""
-    mpirun(monkeypatch, 1, 2, 1)
     monkeypatch.setenv("WORLD_SIZE", "8")
     monkeypatch.setenv("RANK", "0")
+    mpirun(monkeypatch, 1, 2, 1)
     assert is_launched(composed("grpo").cluster) and is_first_rank()
     assert os.environ["WORLD_SIZE"] == "8" and "MASTER_ADDR" not in os.environ
 
 
 def test_several_machines_need_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    mpirun(monkeypatch, 9, 16, 8)
     monkeypatch.setenv("MASTER_ADDR", "node1")
+    mpirun(monkeypatch, 9, 16, 8)
     assert is_launched(composed("grpo").cluster)
     assert (os.environ["MASTER_ADDR"], os.environ["LOCAL_RANK"]) == ("node1", "1")
     for name in NAMES:
         monkeypatch.delenv(name)
     with pytest.raises(SystemExit, match="mpirun -x MASTER_ADDR=HOST"):
-        is_launched(composed("grpo").cluster)
+        take_ranks_of_mpirun()
 
 
 def test_another_number_of_ranks_than_the_settings_describe(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,9 +84,11 @@ def test_trtllm_needs_ranks_that_mpi_knows(monkeypatch: pytest.MonkeyPatch) -> N
     rollout_engines.require_rollout_engine(two)
 
 
-def test_one_rank_prints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from recipes.settings import compose
-
-    assert compose._first_rank()
-    mpirun(monkeypatch, 1, 2, 2)
-    assert not compose._first_rank()
+def test_one_rank_prints(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for rank, says in ((0, True), (1, False)):
+        for name in NAMES:
+            monkeypatch.delenv(name, raising=False)
+        mpirun(monkeypatch, rank, 2, 2)
+        with pytest.raises(SystemExit):
+            settings_from_command_line("grpo", "", ["grpo.temprature=1"])
+        assert ("grpo.temperature" in capsys.readouterr().err) == says
