@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
@@ -312,13 +313,14 @@ def test_an_engine_without_the_bias_is_not_put_in_place(
     biased = tmp_path / "biased"
     shutil.copytree(place, biased)
     model = AutoModelForCausalLM.from_pretrained(biased / "hf")
+    drawn = torch.Generator().manual_seed(1)
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
-            parameter.data.uniform_(-3, 3)
+            parameter.data.uniform_(-3, 3, generator=drawn)
     model.save_pretrained(biased / "hf")
     exported(biased, tmp_path / "engine", *VERIFY)
     monkeypatch.setenv("STAND_IN", "no_bias")
-    with pytest.raises(NotTheSame, match=r"prompt 'What is 17 \+ 4 \* 3\? Give the number\.', token \d+: transformers"):
+    with pytest.raises(NotTheSame, match=r"of 4 responses leave [^\n]+:\n  prompt '[^\n]+', token \d+: transformers"):
         exported(biased, tmp_path / "wrong", *VERIFY)
     assert names(tmp_path) == {"biased", "engine", "wrong.log"}
     assert '"verdict": "different"' in (tmp_path / "wrong.log").read_text()
