@@ -67,7 +67,7 @@ REFUSED = [
         ("model.max_position_embeddings=24576",),
         ["34816 with data.max_prompt_length=2048", "or model.max_position_embeddings=34816"],
     ),
-    (("rollouts.batch_size=4096",), ["of a GPU in rollouts", "fix:      rollouts.batch_size=103"]),
+    (("rollouts.batch_size=4096",), ["of a GPU in rollouts", "fix:      rollouts.batch_size=125"]),
     (("grpo.micro_batch_size=64",), ["of a GPU in training", "fix:      grpo.micro_batch_size=2"]),
     (
         ("rollouts.engine=megatron", "rollouts.batch_size=4096"),

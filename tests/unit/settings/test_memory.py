@@ -55,9 +55,9 @@ REFUSED: list[tuple[str, dict[str, Any], str, list[str]]] = [
     ),
     (
         "grpo",
-        {"rollouts.engine": "trtllm", "rollouts.batch_size": 100, "trtllm.offload_optimizer": False},
+        {"rollouts.engine": "trtllm", "rollouts.batch_size": 110, "trtllm.offload_optimizer": False},
         "rollouts.batch_size",
-        ["rollouts.batch_size=84"],
+        ["rollouts.batch_size=102", "trtllm.offload_optimizer=true"],
     ),
     (
         "grpo",
@@ -132,8 +132,8 @@ def test_what_the_engine_gives_back() -> None:
     assert kept.total - rollouts.total == training.items["optimizer"]
     alone = phases(settings_with({**engine, "trtllm.unload_after_sampling": True}), "grpo")[0]
     assert training.total - alone.total == training.items["engine weights"] + training.items["engine buffers"]
-    small = phases(settings_with({**engine, "trtllm.max_num_tokens": 16384}), "grpo")[1]
-    assert small.items["engine buffers"] < rollouts.items["engine buffers"] / 5
+    whole = phases(settings_with({**engine, "trtllm.max_num_tokens": None}), "grpo")[1]
+    assert rollouts.items["engine buffers"] < whole.items["engine buffers"] / 5
 
 
 def test_unchecked_without_a_size() -> None:
@@ -148,7 +148,8 @@ def test_the_held_out_score_samples_longer_than_its_stage() -> None:
     assert rollout_length(changed(settings, {"validation.every_steps": 0}), "grpo") == 2048 + 8192
     assert rollout_length(settings, "calibrate") == 2048 + 8192
     assert rollout_length(settings, "evaluate") == 2048 + 32768
-    assert settings.packed_prompt_tokens == 64 * 2048
+    assert settings.packed_prompt_tokens == 16384
+    assert changed(settings, {"trtllm.max_num_tokens": None}).packed_prompt_tokens == 64 * 2048
 
 
 def test_a_replica_samples_no_more_rows_than_it_has() -> None:

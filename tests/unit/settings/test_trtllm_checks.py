@@ -37,13 +37,14 @@ def test_a_long_stage_on_a_short_table_of_positions() -> None:
 def test_packed_prompts_beyond_a_tensor_of_tensorrt() -> None:
     # 2^31 - 1 elements / (2 x 18,944 channels) = 56,679 tokens; 64 prompts of 2,048 are 131,072.
     words = "model.tensor_model_parallel_size=1", "model.sequence_parallel=false", "cluster.memory_gib=null"
-    assert not problems(*words)  # the batches are cut
-    assert compose("grpo", [*H100, *words]).packed_prompt_tokens == 56679
+    every = "trtllm.max_num_tokens=null"
+    assert not problems(*words, every)  # the batches are cut
+    assert compose("grpo", [*H100, *words, every]).packed_prompt_tokens == 56679
     found = problems(*words, "trtllm.max_num_tokens=131072")["trtllm.max_num_tokens"]
     assert found.found == "131072 tokens" and "at most 56679" in found.expected
     assert found.fix.startswith("trtllm.max_num_tokens=16384")
     assert not problems(*words, found.fix.split(":")[0])
-    (prompt,) = problems(*words, "data.max_prompt_length=60000").values()
+    (prompt,) = problems(*words, every, "data.max_prompt_length=60000").values()
     assert (prompt.key, prompt.fix) == ("data.max_prompt_length", "data.max_prompt_length=56679")
 
 
