@@ -28,6 +28,7 @@ from pathlib import Path
 from recipes.preparation.executors import TaskDied, run_here, submit
 from recipes.preparation.phases import begin_all
 from recipes.preparation.pipeline import WORK, phases_of, require_own_folder
+from recipes.preparation.submitted import require_ended
 from recipes.preparation.summary import summary
 from recipes.preparation.teacher_responses import require_teacher
 from recipes.servers.openai_client import ServerError
@@ -53,9 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if "respond" in settings.steps:
             require_teacher(settings.teacher, settings.seed)
     with checked_input(COMMAND), writing(output / WORK, is_main=True):
+        logs = output / WORK / "slurm"
+        require_ended(logs)
         folders = begin_all(phases, output / WORK)
         if settings.parts.executor == "slurm":
-            jobs = submit(folders, settings.parts, output / WORK / "slurm")
+            jobs = submit(folders, settings.parts, logs)
             told = f"Submitted {', '.join(jobs)}: {output}/report.json is there when the last one has ended"
             print(told if jobs else f"Nothing is left to do: {output}/report.json")
             return

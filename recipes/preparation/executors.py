@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from recipes.parent_death import end_with_pool
 from recipes.preparation.phases import PhaseFolder
+from recipes.preparation.submitted import note_jobs
 from recipes.settings.prepare_schema import PartsSettings
 
 
@@ -121,6 +122,7 @@ def submit(folders: Sequence[PhaseFolder], parts: PartsSettings, logs: Path) -> 
         )
         executor.run()
         jobs.append(str(executor.job_id))
+        note_jobs(logs, jobs)
     return jobs
 
 

@@ -20,6 +20,8 @@ SHARED = "every_stage"
 """Files of the group ``scale`` that its other files take in, and that nobody chooses."""
 MANY = "benchmark"
 """The group of which a word may choose several options, ``benchmark=aime24,aime25``."""
+ENGINE_NAME = "engine.name"
+"""A key that only its group may set: an engine brings its other values, and whether the model's scale is laid."""
 GROUPS = ("stage", "model", "cluster", "scale", "benchmark", "engine", "curriculum")
 """Of the root ``recipe``."""
 
@@ -101,6 +103,8 @@ def _problem(
         return SettingsProblem(key, text, "KEY=VALUE: a key cannot be removed", f"{key}=VALUE, or leave the word out")
     if override.type is not OverrideType.CHANGE:
         return SettingsProblem(key, text, "KEY=VALUE: every key exists already", f"{key}={value}")
+    if key == ENGINE_NAME and "engine" in options:
+        return SettingsProblem(key, text, "the group, which brings the engine's other values too", f"engine={value}")
     if override.is_sweep_override():
         kind = fields_of(schema)[key].type_name
         first = value.partition(",")[0]

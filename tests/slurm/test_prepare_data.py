@@ -21,6 +21,10 @@ def test_job_arrays_end_in_the_bytes_of_one_machine(slurm: Slurm, tmp_path: Path
     assert done.returncode == 0, done.stderr
     jobs = done.stdout.partition("Submitted ")[2].partition(":")[0].split(", ")
     assert len(jobs) == 8, "one for each phase"
+    second = slurm.run(*command, cwd=ROOT)
+    assert second.returncode == 2 and "still in the queue" in second.stderr, second.stdout + second.stderr
+    waiting = second.stderr.partition("scancel ")[2].partition(". ")[0].split()
+    assert waiting == jobs[-len(waiting) :], "they run one after the other"
     ended = [slurm.ended(number) for number in jobs]
     logs = [path.read_text() for path in sorted((output / "work" / "slurm").rglob("*.out"))]
     assert {job.state for job in ended} == {"COMPLETED"}, "\n".join(logs)

@@ -53,6 +53,7 @@ def test_a_right_last_part_beats_a_near_spelling() -> None:
         ("++grpo.temprature=1", "grpo.temperature=1"),
         ("grpo.top_p=0.9,0.8", "grpo.top_p=0.9"),
         ("optimizer.betas=0.9,0.8", "optimizer.betas=[0.9,0.8]"),
+        ("engine.name=hf", "engine=hf"),
     ],
 )
 def test_the_nearest_right_word_is_the_fix(override: str, fix: str) -> None:
