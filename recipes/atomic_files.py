@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,3 +35,9 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a text file atomically, parents included."""
     with atomic_file(path) as file:
         file.write(text)
+
+
+def share_weights(folder: Path) -> None:
+    """Weights may be read by whom ``config.json`` beside them may: safetensors 0.8 writes for its owner alone."""
+    for weights in folder.glob("*.safetensors"):
+        shutil.copymode(folder / "config.json", weights)

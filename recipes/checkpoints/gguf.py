@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recipes.atomic_files import share_weights
 from recipes.checkpoints.hf_config import ConversionError
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     staging = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(staging, ignore_errors=True)
     model.save_pretrained(staging)
+    share_weights(staging)
     tokenizer.save_pretrained(staging)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(staging, folder)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recipes.atomic_files import share_weights
 from recipes.data.tiny_tokenizer import VOCAB_SIZE
 
 if TYPE_CHECKING:
@@ -74,5 +75,6 @@ def save(folder: Path, architecture: Architecture, seed: int, tokenizer: PreTrai
     """Writes a Hugging Face folder (safetensors, tokenizer included) and returns the number of parameters."""
     model = build(architecture, seed, tokenizer)
     model.save_pretrained(str(folder), safe_serialization=True)
+    share_weights(folder)
     tokenizer.save_pretrained(str(folder))
     return int(model.num_parameters())

@@ -113,6 +113,11 @@ def test_same_seed_same_files_and_held_out_is_fixed(demo: tuple[Path, str], tmp_
         assert (draw(plan, 5) == draw(plan, 6)) == (plan.split == "heldout")
 
 
+def test_colleagues_may_read_what_they_may_list(demo: tuple[Path, str]) -> None:
+    output, _ = demo
+    assert len({path.stat().st_mode for path in output.rglob("*") if path.is_file()}) == 1
+
+
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
     command = [sys.executable, "-m", "recipes.prepare_demo", str(tmp_path / "taken")]

@@ -32,6 +32,10 @@ def test_the_weights_are_those_of_the_model(folder: Path) -> None:
         assert torch.equal(converted(tokens).logits, model(tokens).logits)
 
 
+def test_the_weights_may_be_read_by_whom_the_configuration_may(folder: Path) -> None:
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
+
+
 def test_the_configuration_is_one_that_the_recipe_imports(folder: Path) -> None:
     config = read_config(folder)
     architecture = architecture_of(config, folder)
