@@ -31,7 +31,7 @@ setup: $(STAMP)  ## Make .venv from the lock (every other target does it too)
 demo: $(STAMP)  ## SFT, then GRPO stages, then avg@n, on a tiny model: everything under runs/demo
 	@$(OFFLINE) $(RUN) -m recipes.run_curriculum curriculum=demo run.directory=runs/demo $(OVERRIDES)
 
-test: $(STAMP)  ## Run the tests (ARGS="tests/unit -k loss" narrows)
+test: $(STAMP)  ## Run the tests (ARGS="tests/unit -k loss" narrows; EXPLORE=1000 draws so many other examples of each property)
 	@$(QUIET_CPU) $(RUN) -m pytest -q --durations=25 -n $(WORKERS) --maxprocesses=4 --no-loadscope-reorder $(ARGS)
 
 real-model: $(STAMP)  ## The same code on SmolLM2-135M: import, sample, train, export, compare with transformers

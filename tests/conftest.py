@@ -33,8 +33,17 @@ os.environ.update(
 _FIRST = ("slurm", "functional", "parity", "distributed")
 """Rooms of long tests: begun first, so that no worker is left alone with one at the end."""
 
-hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-hypothesis.settings.load_profile("any machine")
+hypothesis.settings.register_profile(
+    "the same everywhere", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+if "EXPLORE" in os.environ:  # EXPLORE=1000: other examples each time, so many of each property
+    hypothesis.settings.register_profile(
+        "explore",
+        hypothesis.settings.get_profile("the same everywhere"),
+        derandomize=False,
+        max_examples=int(os.environ["EXPLORE"]),
+    )
+hypothesis.settings.load_profile("explore" if "EXPLORE" in os.environ else "the same everywhere")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
