@@ -152,10 +152,10 @@ def test_a_server_of_something_else_is_told_from_one_of_models(body: bytes) -> N
 
 def test_a_server_that_hangs_costs_no_more_than_its_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai_client, "LOOK_SECONDS", 0.2)
-    with answering(body=b"{}", delay=5.0) as url:
+    with answering(body=b"{}", delay=60.0) as url:
         started = time.monotonic()
         with pytest.raises(ServerError, match=f"{url}: no answer in time; start the server"):
             require_server(server(url))
         with pytest.raises(ServerError, match="a request failed 2 times, the last time with: no answer in time"):
             collect(server(url, attempts=2, stall_seconds=60, timeout_seconds=0.3), requests(1))
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < 30
