@@ -21,6 +21,7 @@ from evaluation.saved import saved_tasks
 from evaluation.score import score_task
 from evaluation.shards import finish, shard_folders
 from evaluation.tasks import Task
+from evaluation.tracking import send_scores
 from recipes.grading.graders import Grader, GradingOptions
 from recipes.user_input import checked_input
 
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for task in tasks:
             grade_task(task, grader)
             print(score_task(task))
+    for told in send_scores(output, tasks[0].settings.logging):
+        print(told)
 
 
 def finish_shard(task: Task, grader: Grader) -> bool:

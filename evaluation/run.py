@@ -11,6 +11,8 @@ one step each. A response that hit the length budget counts as not solved, as in
 
 shards=8 shard=0 ... 7 are eight jobs that draw and grade a part each, on machines that share DIR; the last one to
 finish puts the parts together (evaluation.merge).
+
+logging.wandb_project=P or logging.mlflow_tracking_uri=ADDRESS sends scores and page to a tracker as well.
 """
 
 from __future__ import annotations
@@ -24,14 +26,19 @@ from evaluation.merge import finish_shard
 from evaluation.orderly_end import orderly_end
 from evaluation.sample import own_logs, sample_tasks
 from evaluation.score import score_task
+from evaluation.tracking import require_trackers, send_scores
 from recipes.grading.graders import Grader, GradingOptions
 from recipes.settings.compose import settings_from_command_line
+from recipes.user_input import checked_input
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command ``python -m evaluation.run``."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    settings = own_logs(settings_from_command_line("evaluate", __doc__ or "", arguments))
+    given = settings_from_command_line("evaluate", __doc__ or "", arguments)
+    with checked_input("python -m evaluation.run"):
+        require_trackers(given.logging)
+    settings = own_logs(given)
     with (
         orderly_end("python -m evaluation.run", Path(settings.evaluation.output)),
         Grader(GradingOptions(**vars(settings.grading))) as grader,  # starts no process before the first response
@@ -47,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     whole &= finish_shard(task, grader)
             if whole and settings.evaluation.report:
                 _report(Path(settings.evaluation.output))
+            if whole:
+                for told in send_scores(Path(settings.evaluation.output), given.logging):
+                    print(told)
 
 
 def _report(output: Path) -> None:

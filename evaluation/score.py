@@ -1,9 +1,9 @@
 """avg@n and what stands beside it, from graded samples: DIR/scores.json and DIR/scores.csv.
 
-    python -m evaluation.score output=DIR [benchmark=a,b] [n=16]
+    python -m evaluation.score output=DIR [benchmark=a,b] [n=16] [logging.wandb_project=P]
 
 n: samples of each problem that count, the first ones; default: as sampled. Missing samples are reported and are in no
-mean.
+mean. logging.wandb_project, logging.mlflow_tracking_uri: a tracker to send them to as well.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from evaluation.saved import saved_tasks
 from evaluation.scores import NO_ANSWER, Scores, score
 from evaluation.store import in_order
 from evaluation.tasks import Task
+from evaluation.tracking import require_trackers, send_scores
 from recipes.atomic_files import write_text
 from recipes.grading.extraction import THINKING_END
 from recipes.grading.math_answers import decide_exactly
@@ -39,8 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     with checked_input("python -m evaluation.score"):
         words = [f"evaluation.{word}" if word.startswith("n=") else word for word in words]
-        for task in saved_tasks(words):
+        tasks = saved_tasks(words)
+        logging = tasks[0].settings.logging
+        require_trackers(logging)
+        for task in tasks:
             print(score_task(task))
+    for told in send_scores(Path(tasks[0].settings.evaluation.output), logging):
+        print(told)
 
 
 def score_task(task: Task) -> str:

@@ -272,7 +272,7 @@ class CheckpointSettings:
 
 @dataclass
 class LoggingSettings:
-    """Where metrics go besides the progress bar and ``metrics.jsonl``."""
+    """Where a run's metrics go besides the progress bar and ``metrics.jsonl``, and an evaluation's scores."""
 
     tensorboard: bool
     wandb_project: str | None
