@@ -45,14 +45,22 @@ def main(folder: Path) -> None:
     run("calibrated", calibrate_temperature.main, *_grpo(folder))
     run("whole", run_grpo.main, *_grpo(folder), *_filtered(folder))
     with _output(folder / "killed.txt"):
-        words = [*_shared(folder), f"run.directory={folder / 'killed'}", *_grpo(folder), *_filtered(folder)]
-        report["killed_before"] = _killed(run_grpo.main, words, folder / "killed" / "metrics.jsonl")
-    run("killed", run_grpo.main, *_grpo(folder), *_filtered(folder))
+        words = [*_grpo(folder), *_filtered(folder), *_tracked(folder)]
+        place = [*_shared(folder), f"run.directory={folder / 'killed'}"]
+        report["killed_before"] = _killed(run_grpo.main, [*place, *words], folder / "killed" / "metrics.jsonl")
+    run("killed", run_grpo.main, *words)
     run("plateau", run_grpo.main, *_grpo(folder), "grpo.temperature=1.0", *_stopping())
     ledgers = f"prompts.ledgers=[{folder / 'whole'}]"
     run("hard", run_grpo.main, *_grpo(folder), "grpo.temperature=1.0", "grpo.max_steps=1", ledgers, *_hard())
     run("too_hard", run_grpo.main, *_grpo(folder), ledgers, "prompts.min_solve_rate=1", "prompts.unseen=drop")
     (folder / "report.json").write_text(json.dumps(report, indent=1))
+
+
+def _tracked(folder: Path) -> list[str]:
+    """Trackers that write files; MLflow calls its own old."""
+    os.environ |= {"WANDB_MODE": "offline", "MLFLOW_ALLOW_FILE_STORE": "true"}
+    mlflow = [f"logging.mlflow_tracking_uri=file:{folder / 'mlflow'}", "logging.mlflow_experiment=grpo"]
+    return ["logging.wandb_project=reasoning", *mlflow]
 
 
 def _shared(folder: Path) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from tests.functional.stage_controls import KILLED_AFTER, PROMPTS_PER_STEP, SAVED, STEPS
 from tests.functional.test_resume import rows
@@ -34,6 +35,18 @@ def read(path: Path) -> dict:
 
 def problems_of(folder: Path, epoch: int) -> list[str]:
     return [row["problem_id"] for row in rows(folder / "rollouts" / "solve_rates.jsonl") if row["epoch"] == epoch]
+
+
+def test_both_starts_of_a_killed_run_are_one_run_of_each_tracker(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offline = sorted((ran / "killed" / "logs" / "wandb").glob("offline-run-*"))
+    assert len(offline) == 2 and len({folder.name.rpartition("-")[2] for folder in offline}) == 1
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    client = MlflowClient(tracking_uri=f"file:{ran / 'mlflow'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("grpo").experiment_id])
+    assert run.info.run_name == read(ran / "killed" / "manifest.json")["stage"] == "math1"
+    reward = next(key for key in run.data.metrics if key.endswith("reward"))
+    steps = [point.step for point in client.get_metric_history(run.info.run_id, reward)]
+    assert len(steps) > STEPS == len(set(steps)), "the steps after the checkpoint came twice"
 
 
 def test_solved_problems_are_not_visited_again(ran: Path) -> None:

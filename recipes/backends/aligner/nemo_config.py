@@ -6,6 +6,7 @@ Free of framework imports, so that a test can hold every key. The architecture k
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -178,8 +179,12 @@ def trainer_config(settings: Settings, *, max_steps: int) -> DictConfig:
     )
 
 
-def experiment_config(settings: Settings) -> DictConfig:
-    """NeMo's ``exp_manager`` node: TensorBoard, W&B and MLflow; checkpoints are written by our own store."""
+def experiment_config(settings: Settings, runs: Mapping[str, str]) -> DictConfig:
+    """NeMo's ``exp_manager`` node: TensorBoard, W&B and MLflow; checkpoints are written by our own store.
+
+    Args:
+        runs: ``wandb``, ``mlflow`` -> id of the run to go on with.
+    """
     logging = settings.logging
     return OmegaConf.create(
         {
@@ -188,11 +193,16 @@ def experiment_config(settings: Settings) -> DictConfig:
             "name": settings.run.name,
             "create_tensorboard_logger": logging.tensorboard,
             "create_wandb_logger": logging.wandb_project is not None,
-            "wandb_logger_kwargs": {"project": logging.wandb_project, "name": settings.run.name},
+            "wandb_logger_kwargs": {
+                "project": logging.wandb_project,
+                "name": settings.run.name,
+                "id": runs.get("wandb"),
+            },
             "create_mlflow_logger": logging.mlflow_tracking_uri is not None,
             "mlflow_logger_kwargs": {
                 "experiment_name": logging.mlflow_experiment,
                 "tracking_uri": logging.mlflow_tracking_uri,
+                "run_id": runs.get("mlflow"),
             },
             "create_checkpoint_callback": False,
             "resume_if_exists": False,

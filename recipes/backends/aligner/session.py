@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from recipes.backends.aligner.nemo_config import experiment_config, model_config, trainer_config
 from recipes.backends.aligner.nemo_file import require_same_architecture
+from recipes.backends.aligner.trackers import known_runs, remember_runs
 from recipes.settings.schema import Settings
 
 
@@ -88,7 +89,7 @@ def open_session(
                 global_batch_size=global_batch_size,
                 max_steps=max_steps,
             ),
-            "exp_manager": experiment_config(settings),
+            "exp_manager": experiment_config(settings, known_runs(settings)),
         }
     )
     trainer = resolve_and_create_trainer(config, "loop")
@@ -101,6 +102,7 @@ def open_session(
         model = model_class(config.model, trainer)
     model.padded_vocab_size = settings.model.vocab_size
     init_distributed(trainer, model, config.model.transformer_engine)
+    remember_runs(trainer, settings)
     if keep_reference:
         model.init_policy_state_dict = retrieve_model_state_dict_in_cpu(model, megatron_amp_O2=model.megatron_amp_O2)
     model_parallel_cuda_manual_seed(settings.run.seed)
