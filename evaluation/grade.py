@@ -16,10 +16,12 @@ from dataclasses import replace
 from tqdm import tqdm
 
 from evaluation.grading import grade_samples
+from evaluation.samples import Sample
 from evaluation.saved import saved_tasks
 from evaluation.store import in_order
 from evaluation.tasks import Task
 from recipes.grading.graders import Grader, GradingOptions
+from recipes.records import Verdict
 from recipes.user_input import checked_input
 
 AGAIN = "--again"
@@ -39,7 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def grade_task(task: Task, grader: Grader, *, again: bool = False) -> None:
-    """Grade what has no verdict, or everything, and put all samples into ``samples.jsonl``."""
+    """Grade what has no verdict, or everything, and put all samples into ``samples.jsonl``.
+
+    Killed while it grades what has no verdict, it keeps the verdicts until then; grading again is all or nothing.
+    """
     ids = [problem.id for problem in task.problems]
     samples = in_order(task.store.load(), ids)
     if again:
@@ -47,8 +52,14 @@ def grade_task(task: Task, grader: Grader, *, again: bool = False) -> None:
     todo = [one for one in samples if one.verdict is None]
     graded = samples
     if todo:
-        with _bar(f"{task.name}: grading", len(todo)) as bar:
-            fresh = grade_samples(grader, todo, task.problems, bar.update)
+        with _bar(f"{task.name}: grading", len(todo)) as bar, task.store.verdicts() as part:
+
+            def keep(some: Sequence[Sample], verdicts: Sequence[Verdict]) -> None:
+                for sample, verdict in zip(some, verdicts, strict=True) if not again else ():
+                    part.grade(sample, verdict)
+                bar.update(len(some))
+
+            fresh = grade_samples(grader, todo, task.problems, keep)
         verdicts = {(one.problem_id, one.sample): one for one in fresh}
         graded = [verdicts.get((one.problem_id, one.sample), one) for one in samples]
     task.store.settle(graded)

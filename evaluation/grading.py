@@ -10,7 +10,7 @@ from evaluation.samples import Sample
 from recipes.records import Problem, Verdict
 
 BATCH = 256
-"""Responses handed to the grader at a time: the progress bar moves, and its workers stay busy."""
+"""Responses handed to the grader at a time: verdicts are kept as they come, and its workers stay busy."""
 
 
 class Grader(Protocol):
@@ -25,9 +25,12 @@ def grade_samples(
     grader: Grader,
     samples: Sequence[Sample],
     problems: Sequence[Problem],
-    progress: Callable[[int], None] | None = None,
+    graded_now: Callable[[Sequence[Sample], Sequence[Verdict]], None] | None = None,
 ) -> list[Sample]:
     """The samples with verdict and extracted answer, same order.
+
+    Args:
+        graded_now: told each batch as its verdicts are there.
 
     Raises:
         KeyError: a sample of a problem that is not among ``problems``.
@@ -41,6 +44,6 @@ def grade_samples(
             replace(sample, verdict=verdict.verdict, extracted=verdict.extracted, first_failure=verdict.first_failure)
             for sample, verdict in zip(some, verdicts, strict=True)
         ]
-        if progress is not None:
-            progress(len(some))
+        if graded_now is not None:
+            graded_now(some, verdicts)
     return graded

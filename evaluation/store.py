@@ -21,6 +21,7 @@ from recipes.atomic_files import write_text
 from recipes.data.appended import AppendedFile, differences
 from recipes.records import Verdict
 
+_LAST = 999
 Key = tuple[str, int]
 """Problem id and index of the sample."""
 _NAMES = tuple(field.name for field in fields(Sample))
@@ -88,6 +89,10 @@ class SampleStore:
         """Where one process of the evaluation appends; each has a number of its own."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return SamplePart(self.folder / f".samples.part_{number:03d}.jsonl")
+
+    def verdicts(self) -> SamplePart:
+        """Where verdicts on samples of any part are appended: the last part, since a verdict follows its sample."""
+        return self.part(_LAST)
 
     def settle(self, samples: Sequence[Sample]) -> None:
         """Put these samples, all that there are, into ``samples.jsonl`` and remove the parts."""

@@ -192,9 +192,10 @@ _run_step() {
   local command=$1 status interrupted=1
   shift
   STOPPING=''
+  # --wait=0: an evaluation's first rank grades for hours when the others have ended; a failed rank ends all the same.
   trap _on_usr1 USR1
   srun --nodes="$NODES" --ntasks="$((NODES * DEVICES_PER_NODE))" --ntasks-per-node="$DEVICES_PER_NODE" \
-    --kill-on-bad-exit=1 --wait=60 "${FLAGS[@]}" \
+    --kill-on-bad-exit=1 --wait=0 "${FLAGS[@]}" \
     bash -c 'trap "" USR1; exec "$@"' rank "$PYTHON" -u -m "$MODULE" "$@" &
   STEP=$!
   TRAINS=''

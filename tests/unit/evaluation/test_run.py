@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from evaluation import grading
+from evaluation.grade import grade_task
 from evaluation.run import main
+from evaluation.sample import main as sample
+from evaluation.saved import saved_tasks
 from recipes.data import tiny_code
 from recipes.data.jsonl import problem_row, write_jsonl
+from recipes.records import Problem, Verdict
 from tests.unit.evaluation import tiny_checkpoint
 
 ROWS, N, BUDGET = 3, 2, 6
@@ -129,3 +135,32 @@ def test_a_folder_without_a_model_is_named(folder: Path, tmp_path: Path, capsys:
     with pytest.raises(SystemExit):
         main(words(folder, tmp_path, f"engine.checkpoint={folder / 'tokenizer'}"))
     assert f"no {folder / 'tokenizer' / 'config.json'}" in capsys.readouterr().err
+
+
+class Dies(RuntimeError):
+    """In the middle of the work."""
+
+
+def test_a_grading_that_was_killed_goes_on_with_the_verdicts_it_had(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grading, "BATCH", 2)
+    sample(words(folder, tmp_path))
+    (task,) = saved_tasks([f"output={tmp_path}"])
+    asked: list[int] = []
+
+    class Grader:
+        def grade(self, responses: Sequence[str], problems: Sequence[Problem]) -> list[Verdict]:
+            asked.append(len(responses))
+            if sum(asked) == ROWS * N:
+                raise Dies
+            return [Verdict(True, "correct", text, 0.0) for text in responses]
+
+    with pytest.raises(Dies):
+        grade_task(task, Grader())  # type: ignore[arg-type]
+    assert [one.verdict for one in task.store.load().values()].count("correct") == ROWS * N - 2
+    asked.clear()
+    grade_task(task, Grader())  # type: ignore[arg-type]
+    assert asked == [2]
+    assert {row["verdict"] for row in rows(tmp_path, "tiny_math")} == {"correct"}
+    assert [path.name for path in (tmp_path / "tiny_math").iterdir() if path.name.startswith(".")] == []

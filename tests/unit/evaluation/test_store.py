@@ -102,14 +102,16 @@ def test_grading_by_the_reward_of_the_training() -> None:
     texts = ["<think>x</think> \\boxed{4}", "<think>x</think> \\boxed{5}", "<think>\\boxed{4}"] * (BATCH // 2)
     samples = [replace(ONE, sample=index, text=text) for index, text in enumerate(texts)]
     samples.append(replace(ONE, problem_id="q", text="</think>\\boxed{9}"))
-    done: list[int] = []
+    done: list[str] = []
     with Grader(OPTIONS) as grader:
-        graded = grade_samples(grader, samples, problems, done.append)
+        graded = grade_samples(
+            grader, samples, problems, lambda _, verdicts: done.extend(verdict.verdict for verdict in verdicts)
+        )
     assert [s.verdict for s in graded[:3]] == ["correct", "wrong", "no_answer"]
     assert [s.extracted for s in graded[:3]] == ["4", "5", None]
     assert graded[-1].verdict == "correct"
     assert [replace(s, verdict=None, extracted=None) for s in graded] == samples
-    assert sum(done) == len(samples)
+    assert done == [s.verdict for s in graded]
 
 
 def test_grading_knows_every_problem() -> None:
