@@ -90,6 +90,7 @@ def rollout_engine(
         qwen2=model.architecture == "qwen2",
         reshard=model.pipeline_model_parallel_size > 1,
         unload=trtllm.unload_after_sampling,
+        spare_gib=settings.cluster.memory_reserve_gib,
     )
     return TrtllmRolloutEngine(
         session,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -81,9 +82,20 @@ def _run(
         os.environ.update({key: str(value) for key, value in place.items()})
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
         pids.append(commands._fork(command, words))
-    statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
-    if any(statuses):
+    if any(statuses := _statuses(pids)):
         raise RuntimeError(f"{words} ended with {statuses}")
+
+
+def _statuses(pids: Sequence[int]) -> list[int]:
+    """Of every rank; when one fails, the others, which wait for it, are ended as a launcher would."""
+    found: dict[int, int] = {}
+    while len(found) < len(pids):
+        pid, status = os.wait()
+        found[pid] = os.waitstatus_to_exitcode(status)
+        if found[pid] and all(code == 0 for other, code in found.items() if other != pid):
+            for other in set(pids) - found.keys():
+                os.kill(other, signal.SIGKILL)
+    return [found[pid] for pid in pids]
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ from pathlib import Path
 
 
 def watched(command: Callable[[Sequence[str]], None], run: Path) -> Callable[[Sequence[str]], None]:
-    """The command, which also writes ``RUN/engines_RANK.json``: how many engines live after each update's start."""
+    """The command, which also writes ``RUN/engines_RANK.json``: engines and caches that live as each update starts."""
 
     def watch(words: Sequence[str]) -> None:
         import tensorrt as trt
         import torch
+        from tensorrt_llm.runtime.generation import MemoryPoolsAllocator
 
         from recipes.backends.trtllm.rollouts import TrtllmRolloutEngine
 
@@ -22,7 +23,7 @@ def watched(command: Callable[[Sequence[str]], None], run: Path) -> Callable[[Se
         def counted(engine: TrtllmRolloutEngine) -> None:
             make_room(engine)
             gc.collect()
-            counts.append(len(trt.ICudaEngine.alive))
+            counts.append((len(trt.ICudaEngine.alive), len(MemoryPoolsAllocator.alive)))
 
         TrtllmRolloutEngine.make_room = counted  # type: ignore[method-assign]
         command(words)

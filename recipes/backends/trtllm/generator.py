@@ -13,6 +13,7 @@ from nemo_aligner.utils.trt_llm import GPTGenerateTRTLLM
 from nemo_aligner.utils.utils import clear_memory
 
 from recipes.backends.trtllm.exporter import RolloutExporter
+from recipes.backends.trtllm.session_memory import RoomWatch, release_cache
 from recipes.backends.trtllm.vocabulary import EngineVocabulary, padding_words, word_list
 
 
@@ -49,6 +50,7 @@ class RolloutGenerator(GPTGenerateTRTLLM):
         qwen2: bool,
         reshard: bool,
         unload: bool,
+        spare_gib: float,
     ) -> None:
         """Args:
         model_config: NeMo's ``model`` node.
@@ -57,6 +59,7 @@ class RolloutGenerator(GPTGenerateTRTLLM):
         vocab_size: rows of the model's embedding.
         reshard: whether pipeline stages become copies of the whole model, for sampling.
         unload: whether ``free`` takes the engine from the GPU.
+        spare_gib: what the GPU may lack after ``free``, GiB.
         """
         vocabulary = EngineVocabulary(vocab_size, end_tokens[0])
         super().__init__(
@@ -79,6 +82,8 @@ class RolloutGenerator(GPTGenerateTRTLLM):
         self._end_tokens = tuple(end_tokens)
         self._tokenizer_size, self._vocab_size = tokenizer_size, vocab_size
         self._gpus_per_node = gpus_per_node
+        self._room = RoomWatch(spare_gib)
+        self._sampled = False
 
     @property
     def decoder(self) -> Any:
@@ -93,7 +98,11 @@ class RolloutGenerator(GPTGenerateTRTLLM):
         """
         if self._trtllm_model_compiled:
             self.trt_llm_exporter.refit(model, self.model_cfg)
-            return
+        else:
+            self._build(model)
+        self._room.loaded()
+
+    def _build(self, model: Any) -> None:
         self.trt_llm_exporter.build(
             model=model,
             model_config=self.model_cfg,
@@ -109,8 +118,18 @@ class RolloutGenerator(GPTGenerateTRTLLM):
         self._trtllm_model_compiled = True
 
     def free(self) -> None:
-        """Take the engine from the GPU, if that was asked for at construction."""
-        if self.unload_engine_train and self.decoder is not None:
+        """Give back what sampling took; the engine itself too, if that was asked for at construction.
+
+        Raises:
+            EngineKeepsMemory: it did not come back.
+        """
+        if self.decoder is None:
+            return
+        if self._sampled:
+            release_cache(self.decoder)
+            self._room.check()
+            self._sampled = False
+        if self.unload_engine_train:
             self.trt_llm_exporter.unload_engine()
             clear_memory()
 
@@ -133,6 +152,7 @@ class RolloutGenerator(GPTGenerateTRTLLM):
         self.rng_generator.manual_seed(seed)
         lengths = torch.tensor([len(prompt) for prompt in prompts])
         tokens = torch.nn.utils.rnn.pad_sequence([torch.tensor(list(prompt)) for prompt in prompts], batch_first=True)
+        self._sampled = True
         found = super().generate((tokens, lengths))
         rows = zip(prompts, found["response_tokens"].tolist(), found["response_lengths"].tolist(), strict=True)
         return [self._checked(tuple(row[len(prompt) : length])) for prompt, row, length in rows]

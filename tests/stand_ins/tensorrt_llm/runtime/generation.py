@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import weakref
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorrt as trt
@@ -65,8 +66,21 @@ class _Runtime:
         self.engine = trt.Runtime(trt.Logger()).deserialize_cuda_engine(engine_buffer)
 
 
+class MemoryPoolsAllocator:
+    """``runtime/memory_pools``: the key/value cache of a batch. ``alive`` are those that somebody holds."""
+
+    alive: ClassVar[weakref.WeakSet[MemoryPoolsAllocator]] = weakref.WeakSet()
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._pool_pointers = [torch.empty(shape)]
+        MemoryPoolsAllocator.alive.add(self)
+
+
 class GenerationSession:
-    """One deserialised engine and its buffers."""
+    """One deserialised engine and its buffers, which a batch leaves where they are."""
+
+    buffer: dict[str, torch.Tensor]
+    _memory_pool_allocator: MemoryPoolsAllocator
 
     def __init__(self, config: EngineConfig, engine_buffer: bytes) -> None:
         self.config = config
@@ -75,12 +89,19 @@ class GenerationSession:
         self.gather_generation_logits = config.build_config.gather_generation_logits
         self._network = Network(config.pretrained_config, self.runtime.engine)
 
+    def setup(self, batch_size: int, max_context_length: int, max_new_tokens: int) -> None:
+        """What a batch needs."""
+        self.buffer = {"logits": torch.empty(batch_size, self.config.pretrained_config.vocab_size)}
+        self._memory_pool_allocator = MemoryPoolsAllocator((batch_size, max_context_length + max_new_tokens))
+        self.buffer_allocated = True
+
     @torch.no_grad()
     def decode(
         self, input_ids: list[torch.Tensor], scfg: SamplingConfig, *, stop_words_list: np.ndarray | None = None,
         bad_words_list: np.ndarray | None = None, output_generation_logits: bool = False,
     ) -> dict[str, Any]:  # fmt: skip
         """All prompts in one context pass, then a token each a step, until every row has met a stop word."""
+        assert self.buffer["logits"].shape[0] == len(input_ids) and self._memory_pool_allocator is not None
         lengths = torch.tensor([len(row) for row in input_ids])
         self._check_packed_tokens(int(lengths.sum()))
         rows, width = len(input_ids), int(lengths.max()) + scfg.max_new_tokens

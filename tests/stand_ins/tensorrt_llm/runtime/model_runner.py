@@ -78,6 +78,8 @@ class ModelRunner:
         for words in (sampling_config.stop_words_list, sampling_config.bad_words_list):
             assert words is None or isinstance(words, np.ndarray)
         assert sampling_config.return_dict
+        longest = max(len(row) for row in batch_input_ids)
+        self.session.setup(len(batch_input_ids), longest, sampling_config.max_new_tokens)
         return self.session.decode(
             [row.to(torch.int64) for row in batch_input_ids],
             sampling_config,
