@@ -84,15 +84,17 @@ def _scratch(path: Path) -> Iterator[Path]:
     for other in parent.glob(f"{prefix}*"):
         _remove_abandoned(other)
     made = Path(tempfile.mkdtemp(dir=parent, prefix=f".{path.name}.new-"))
-    scratch = made
     try:
         with (made / _IN_USE).open("w") as mark:
             with suppress(OSError):  # a file system without locks: nobody will take it for abandoned
                 fcntl.flock(mark, fcntl.LOCK_EX)
             scratch = made.rename(parent / f"{prefix}{made.name.rpartition('-')[2]}")
-            yield scratch
+            try:
+                yield scratch
+            finally:
+                scratch.rename(made)  # out of the others' sight before the lock goes: they would remove it too
     finally:
-        shutil.rmtree(scratch)
+        shutil.rmtree(made)
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -62,3 +62,12 @@ def test_cut_short(nemo: Path, length: int) -> None:
     with pytest.raises(CheckpointMismatch, match=r"model\.nemo"), unpacked(nemo):
         pass
     assert not scratch(nemo)
+
+
+def test_ranks_that_read_at_the_same_time_leave_each_other_alone(nemo: Path) -> None:
+    """One rank's folder must not look abandoned to the others while it is taken away."""
+    often = "import sys; from pathlib import Path; from recipes.checkpoints.nemo_archive import read_config\n"
+    often += "for _ in range(300): read_config(Path(sys.argv[1]))"
+    ranks = [subprocess.Popen([sys.executable, "-c", often, nemo], stderr=subprocess.PIPE) for _ in range(4)]
+    assert [said for rank in ranks if (said := rank.communicate()[1])] == []
+    assert not scratch(nemo)
