@@ -11,6 +11,9 @@ readonly EX_USAGE=2 EX_TEMPFAIL=75
 readonly SIGNALLED=138 # 128 + USR1: ended by the signal before the command listened to it
 readonly TERMINATED=143 # 128 + TERM
 readonly REPEAT_SECONDS=20
+# One process alone, which is no rank: TensorRT-LLM's LLM starts its workers by MPI_Comm_spawn, which Slurm's PMIx refuses, and
+# Open MPI takes a process with these variables for one of Slurm's.
+readonly ALONE_FLAGS=(--mpi=none) ALONE=(env -u SLURM_JOBID -u SLURM_JOB_ID -u SLURM_NODELIST)
 
 say() { printf '[%s] %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
 die() {
@@ -189,14 +192,19 @@ _end_log() {
 # Traps run only while bash waits, so srun runs in the background. The command saves after its current step; a signal
 # that came before it listened is lost (ranks start with USR1 ignored), so it is repeated until the step has ended.
 _run_step() {
-  local command=$1 status interrupted=1
+  local command=$1 status interrupted=1 alone_flags=() alone=()
   shift
+  case $command in
+    export | evaluate | report)
+      if ((NODES * DEVICES_PER_NODE == 1)); then alone_flags=("${ALONE_FLAGS[@]}") alone=("${ALONE[@]}"); fi
+      ;;
+  esac
   STOPPING=''
   # --wait=0: an evaluation's first rank grades for hours when the others have ended; a failed rank ends all the same.
   trap _on_usr1 USR1
   srun --nodes="$NODES" --ntasks="$((NODES * DEVICES_PER_NODE))" --ntasks-per-node="$DEVICES_PER_NODE" \
-    --kill-on-bad-exit=1 --wait=0 "${FLAGS[@]}" \
-    bash -c 'trap "" USR1; exec "$@"' rank "$PYTHON" -u -m "$MODULE" "$@" &
+    --kill-on-bad-exit=1 --wait=0 "${FLAGS[@]}" "${alone_flags[@]}" \
+    bash -c 'trap "" USR1; exec "$@"' rank "${alone[@]}" "$PYTHON" -u -m "$MODULE" "$@" &
   STEP=$!
   TRAINS=''
   case $command in sft | grpo) TRAINS=1 ;; esac
@@ -216,7 +224,8 @@ _run_step() {
 _export_finished() {
   say "finished; exporting $AFTER in a process of its own"
   SRUN_CPUS_PER_TASK=${SLURM_CPUS_ON_NODE:-$SRUN_CPUS_PER_TASK} \
-    srun --nodes=1 --ntasks=1 --ntasks-per-node=1 "${FLAGS[@]}" "$PYTHON" -u -m "$MODULE" "$@"
+    srun --nodes=1 --ntasks=1 --ntasks-per-node=1 "${FLAGS[@]}" "${ALONE_FLAGS[@]}" \
+    "${ALONE[@]}" "$PYTHON" -u -m "$MODULE" "$@"
 }
 
 _on_usr1() { # a plain return would end the script: in a trap it stands for the status of what was interrupted

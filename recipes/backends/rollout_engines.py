@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,12 @@ from recipes.settings.schema import Settings
 
 if TYPE_CHECKING:
     from recipes.backends.aligner.session import Session
+
+
+def _own_folder(settings: Settings) -> Path:
+    """Made and removed for this run alone, whatever else lies in ``trtllm.directory``; equal on all ranks."""
+    run = hashlib.sha256(str(Path(settings.run.directory).resolve()).encode()).hexdigest()
+    return Path(settings.trtllm.directory) / f"rollout_engine_{run[:8]}"
 
 
 class TrainedModelEngine(RolloutEngine, Protocol):
@@ -85,7 +92,7 @@ def rollout_engine(
             max_response_length=settings.longest_rollout,
             max_num_tokens=settings.packed_prompt_tokens,
         ),
-        directory=Path(trtllm.directory),
+        directory=_own_folder(settings),
         gpus_per_node=settings.cluster.devices_per_node,
         qwen2=model.architecture == "qwen2",
         reshard=model.pipeline_model_parallel_size > 1,

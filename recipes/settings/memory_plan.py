@@ -111,7 +111,7 @@ def _stage(settings: Settings, command: str, stage: int, tokens: int, micro: int
             else logits.grpo_loss_bytes(model.vocab_size, cut.tensor, tokens)
         )
     if command == "grpo" and settings.rollouts.engine == "trtllm" and not settings.trtllm.unload_after_sampling:
-        items |= _trtllm(settings, settings.rollouts.batch_size)  # it stays loaded, its cache does not
+        items |= _trtllm(settings, settings.rollouts.batch_size)  # it stays loaded; its cache goes (RoomWatch)
     return Phase(TRAINING, items)
 
 

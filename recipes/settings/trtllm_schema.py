@@ -10,8 +10,8 @@ class TrtllmSettings:
     """Read where ``rollouts.engine=trtllm``; sizes follow from ``rollouts.batch_size`` and the length budgets."""
 
     directory: str
-    """Folder for the engine's files; a disk of the node will do. They hold the weights of the start of the run alone,
-    and go once they are loaded unless ``unload_after_sampling`` needs them again."""
+    """Folder in which the engine's files get a folder of their own; a disk of the node will do. They hold the weights
+    of the start of the run alone, and go once they are loaded unless ``unload_after_sampling`` needs them again."""
     max_num_tokens: int | None
     """Prompt tokens that the engine takes in one pass, over a batch; null: rollouts.batch_size x
     data.max_prompt_length."""

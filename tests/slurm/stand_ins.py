@@ -41,7 +41,8 @@ esac
     "python": f"""{_RECORD.format(name="python.calls")}
 echo "${{RANK:--}} ${{LOCAL_RANK:--}} ${{WORLD_SIZE:--}}" >>"$FOLDER/python.ranks"
 if [[ " $* " == *" recipes.preflight "* ]]; then
-  printf 'RUN_DIRECTORY=%q NODES=%q DEVICES_PER_NODE=%q AFTER=%q\\n' "$FOLDER/a run" "$WANTED_NODES" 2 "$WANTED_AFTER"
+  printf 'RUN_DIRECTORY=%q NODES=%q DEVICES_PER_NODE=%q AFTER=%q\\n' "$FOLDER/a run" \\
+    "$WANTED_NODES" "$WANTED_DEVICES" "$WANTED_AFTER"
   exit "$PREFLIGHT_STATUS"
 fi
 case $COMMAND_DOES in
@@ -131,6 +132,7 @@ class StandIns:
             "MESSAGE": "",
             "PREFLIGHT_STATUS": "0",
             "WANTED_NODES": "2",
+            "WANTED_DEVICES": "2",
             "WANTED_AFTER": "",
             "SLURM_JOB_ID": "41",
             "SLURM_JOB_NUM_NODES": "2",

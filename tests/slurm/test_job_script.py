@@ -87,6 +87,25 @@ def test_how_a_site_sets_mpi_and_the_container(job: StandIns, site: str, expecte
         assert not [word for word in call if f"{word} ".startswith(unwanted)]
 
 
+@pytest.mark.parametrize(
+    ("script", "wanted", "alone"),
+    [
+        ("evaluate.sh", {"WANTED_NODES": "1", "WANTED_DEVICES": "1"}, True),
+        ("evaluate.sh", {}, False),  # the ranks of a Megatron model
+        ("export.sh", {"WANTED_NODES": "1", "WANTED_DEVICES": "1"}, True),
+        ("stage_math1.sh", {"WANTED_NODES": "1", "WANTED_DEVICES": "1"}, False),  # its rollouts ask MPI for the rank
+        ("stage_math1.sh", {"WANTED_AFTER": "hf trtllm", "COMMAND_DOES": "finish"}, True),  # the export afterwards
+    ],
+)
+def test_one_process_alone_may_start_workers_by_mpi(
+    job: StandIns, script: str, wanted: dict[str, str], alone: bool
+) -> None:
+    assert job.run(script, CONTAINER_IMAGE="x.sqsh", **wanted).status == 0
+    call = job.calls("srun")[-1]
+    assert ([word for word in call if word.startswith("--mpi=")][-1] == "--mpi=none") is alone
+    assert (" env -u SLURM_JOBID -u SLURM_JOB_ID -u SLURM_NODELIST " in " ".join(call)) is alone
+
+
 def test_preflight_does_not_take_its_step_for_the_job(job: StandIns) -> None:
     """enroot's hook 50-slurm-pytorch.sh sets the ranks' variables in every step, preflight's single task included."""
     hook = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}

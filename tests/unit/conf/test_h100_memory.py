@@ -72,7 +72,7 @@ def test_the_other_figures_of_the_model_s_comments() -> None:
     assert rows == 64 and "rollouts are 64 x 34,816 tokens" in MODEL
     training = phases(settings, command)[0]
     assert round(training.items["activations"] / GIB) == 36 and "36 GiB of activations" in MODEL
-    assert round(training.total / GIB - 79.6) == 4 and "34,816 tokens, 4 more than there are" in MODEL
+    assert round(79.6 - training.total / GIB) == 2 and "34,816 tokens, with 2 left of all" in MODEL
     assert gib(training.items["engine weights"]) == "3.55" and "keeps 3.55 of weights and its buffers" in MODEL
 
 
