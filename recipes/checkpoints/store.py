@@ -120,6 +120,11 @@ class CheckpointStore:
             found.append(Checkpoint(manifest["step"], manifest["progress"], path))
         return found
 
+    def damaged(self) -> list[Path]:
+        """Folders with a checkpoint's name that are none: a kill leaves no such thing, a copy or a full disk may."""
+        folders = self.directory.iterdir() if self.directory.is_dir() else ()
+        return sorted(path for path in folders if _STEP.fullmatch(path.name) and _damage(path))
+
     def _partial(self, step: int) -> Path:
         return self.directory / f".step_{step:08d}.partial"
 

@@ -16,7 +16,7 @@ def relation_problems(settings: Settings) -> list[SettingsProblem]:
 
 def relation_warnings(settings: Settings) -> list[SettingsProblem]:
     """What works and probably does not do what it was meant to."""
-    return [*_rules_that_never_act(settings)]
+    return [*_rules_that_never_act(settings), *_off_policy(settings)]
 
 
 def _prompts(settings: Settings) -> Iterator[SettingsProblem]:
@@ -96,6 +96,17 @@ def _calibration(settings: Settings) -> Iterator[SettingsProblem]:
             _list(temperatures),
             "numbers above 0, each once, in rising order; at least one",
             f"calibration.temperatures={_list(sound or [0.6, 0.85, 1.0])}",
+        )
+
+
+def _off_policy(settings: Settings) -> Iterator[SettingsProblem]:
+    """Eq. 1 takes its rollouts from the policy itself; a nucleus leaves out what the gradient still counts."""
+    if settings.grpo.top_p < 1:
+        yield SettingsProblem(
+            "grpo.top_p",
+            f"{settings.grpo.top_p:g}",
+            "1: rollouts of the whole distribution, whose log-probs the update takes (on-policy, paper Eq. 1)",
+            "grpo.top_p=1",
         )
 
 

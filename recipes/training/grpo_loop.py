@@ -102,6 +102,8 @@ class GrpoLoop:
                 done += 1
                 asked = self.step_done(done)
                 stopped_by = self.stopped_by(done) or ("signal" if asked else None)
+                if stopped_by in ("plateau", "solved"):
+                    self.validate_end(done, bar)
                 if stopped_by is not None or done % self.save_every_steps == 0:
                     self.save(done)
                     if stopped_by is None and self.step_done(done):  # asked during the save
@@ -173,6 +175,21 @@ class GrpoLoop:
         """The held-out score after ``done`` steps, when it is due, as columns of the row of metrics."""
         if not self.validation.due(done, self.settings.max_steps):
             return {}
+        return self.measure(done, prefix, bar)
+
+    def validate_end(self, done: int, bar: tqdm) -> None:
+        """The held-out score of the last weights, where the stage ends before it was due: into the last step's row."""
+        if self.validation.every_steps == 0 or self.validation.due(done, self.settings.max_steps):
+            return
+        scores = self.measure(done, "validation", bar)
+        if self.ranks.is_main:
+            row = self.metrics_log.rows()[-1]
+            self.metrics_log.forget_from(row["step"])
+            self.metrics_log.append(row | scores)
+            self.logger.log_metrics(scores, row["step"], "train/")
+
+    def measure(self, done: int, prefix: str, bar: tqdm) -> dict[str, float]:
+        """The held-out score as columns of a row of metrics."""
         clock = PhaseClock()
         with clock.phase("validation"):
             scores = self.validation.measure(done, lambda text: bar.set_description_str(f"{self.stage} {text}"))

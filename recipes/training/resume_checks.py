@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from recipes.checkpoints.manifest import Parent
 from recipes.checkpoints.store import Checkpoint, CheckpointStore
 from recipes.settings.errors import SettingsProblem
@@ -90,6 +92,40 @@ def require_same_parent(folder: RunFolder, parent: Parent | None, start: Checkpo
         )
 
 
+def require_nothing_lost(folder: RunFolder, store: CheckpointStore, save_every_steps: int) -> None:
+    """A stage that has taken steps does not begin again, over its rollouts and metrics, because checkpoints are gone.
+
+    Args:
+        save_every_steps: of this start, for a folder that does not say what it was.
+
+    Raises:
+        ValueError: no checkpoint is complete, and there are damaged ones, or a start came past its first save.
+    """
+    starts, damaged = folder.starts(), store.damaged()
+    kept = folder.directory / "settings.yaml"
+    if kept.is_file():
+        save_every_steps = OmegaConf.load(kept).checkpoint.save_every_steps
+    done = max((start.step_last for start in starts), default=0)
+    saved = any(start.end == "interrupted" and start.step_last > 0 for start in starts)
+    if not damaged and not saved and done <= save_every_steps:  # equal: killed in its first save
+        return
+    said = f"damaged are {', '.join(path.name for path in damaged)}" if damaged else "there is none"
+    raise ValueError(
+        f"{folder.directory}: {done} steps were taken and no checkpoint in {store.directory} is complete ({said}). "
+        "Bring one back; or begin again, which removes the steps' rollouts and metrics: run.resume=false, or "
+        "run.directory=NEW_FOLDER to keep them"
+    )
+
+
+def require_same_stage(start: Checkpoint, stage: str) -> None:
+    """Raises ValueError where the checkpoint is another stage's."""
+    if (then := start.progress.get("stage", stage)) != stage:
+        raise ValueError(
+            f"{start.directory} is a checkpoint of stage={then}, and this is stage={stage}; expected a run directory "
+            f"for each stage: stage={then}, or run.directory=NEW_FOLDER"
+        )
+
+
 def _origin(parent: Mapping[str, Any] | None) -> str | None:
     """What tells weights from others: their manifest, for weights without one their path; None for random ones."""
     return (parent["manifest_sha256"] or parent["checkpoint"]) if parent else None
@@ -103,6 +139,7 @@ def resume_problems(settings: Settings, run_directory: Path) -> list[SettingsPro
         return []
     found = [] if settings.run.resume else [_resume_off(run_directory, start)]
     kept = start.progress["order"]
+    found += steps_beyond(settings, start)
     for name, key in _KEYS.get(settings.stage.kind, {}).items():
         section, field = key.split(".")
         now = getattr(getattr(settings, section), field)
@@ -116,6 +153,22 @@ def resume_problems(settings: Settings, run_directory: Path) -> list[SettingsPro
                 )
             )
     return found
+
+
+def steps_beyond(settings: Settings, start: Checkpoint) -> list[SettingsProblem]:
+    """A stage that would end before the place where it goes on: its manifest would speak of weights that it has not."""
+    key = f"{settings.stage.kind}.max_steps"
+    most = settings.sft.max_steps if settings.stage.kind == "sft" else settings.grpo.max_steps
+    if most in (None, -1) or most >= start.step:
+        return []
+    return [
+        SettingsProblem(
+            key,
+            f"{most} steps, but {start.directory} is of step {start.step}",
+            f"at least {start.step}",
+            f"{key}={start.step}, or run.directory=NEW_FOLDER",
+        )
+    ]
 
 
 def _resume_off(run_directory: Path, start: Checkpoint) -> SettingsProblem:

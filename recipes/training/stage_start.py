@@ -9,10 +9,16 @@ from typing import Any
 
 from recipes.checkpoints.manifest import Parent
 from recipes.checkpoints.store import Checkpoint, CheckpointStore
+from recipes.settings.errors import SettingsError
 from recipes.settings.schema import Settings
 from recipes.training.attempts import Attempts
 from recipes.training.ports import Ranks
-from recipes.training.resume_checks import require_same_parent
+from recipes.training.resume_checks import (
+    require_nothing_lost,
+    require_same_parent,
+    require_same_stage,
+    steps_beyond,
+)
 from recipes.training.run_folder import RunFolder, parent_weights
 from recipes.training.run_lock import writing
 from recipes.training.step_watch import StepWatch
@@ -50,12 +56,17 @@ def look(settings: Settings, folder: RunFolder, require_same: RequireSameOrder) 
 
     Raises:
         ValueError: parent weights without a complete manifest, or other ones than at the first start; a checkpoint that
-            ``run.resume`` or the order of the data does not let go on.
+            ``run.resume``, its stage or the order of the data does not let go on; steps whose checkpoints are gone.
     """
     store = CheckpointStore(folder.checkpoints, settings.checkpoint.keep)
     checkpoint, parent = store.resume_point(resume=settings.run.resume), parent_weights(settings)
     require_same_parent(folder, parent, checkpoint)
+    if checkpoint is None and settings.run.resume:
+        require_nothing_lost(folder, store, settings.checkpoint.save_every_steps)
     if checkpoint is not None:
+        require_same_stage(checkpoint, settings.stage.name)
+        if problems := steps_beyond(settings, checkpoint):
+            raise SettingsError(problems)
         require_same(checkpoint.progress["order"])
     return StageStart(store, checkpoint, parent)
 

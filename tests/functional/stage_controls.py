@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.functional import kill_and_resume as commands
+from tests.functional.layout_change import cut_back
 
 STEPS = 10
 PROMPTS_PER_STEP = 8
@@ -49,6 +50,8 @@ def main(folder: Path) -> None:
         place = [*_shared(folder), f"run.directory={folder / 'killed'}"]
         report["killed_before"] = _killed(run_grpo.main, [*place, *words], folder / "killed" / "metrics.jsonl")
     run("killed", run_grpo.main, *words)
+    cut_back(folder / "whole", folder / "slower", SAVED)
+    run("slower", run_grpo.main, *_grpo(folder), *_filtered(folder), "optimizer.learning_rate=1e-5")
     run("plateau", run_grpo.main, *_grpo(folder), "grpo.temperature=1.0", *_stopping())
     ledgers = f"prompts.ledgers=[{folder / 'whole'}]"
     run("hard", run_grpo.main, *_grpo(folder), "grpo.temperature=1.0", "grpo.max_steps=1", ledgers, *_hard())

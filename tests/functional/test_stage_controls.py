@@ -37,6 +37,15 @@ def problems_of(folder: Path, epoch: int) -> list[str]:
     return [row["problem_id"] for row in rows(folder / "rollouts" / "solve_rates.jsonl") if row["epoch"] == epoch]
 
 
+def test_a_start_that_goes_on_takes_the_optimizers_settings_of_now(ran: Path) -> None:
+    whole, slower = (rows(ran / name / "metrics.jsonl") for name in ("whole", "slower"))
+    assert slower[:SAVED] == whole[:SAVED]
+    assert {row["learning_rate"] for row in slower[SAVED:]} == {1e-5} != {row["learning_rate"] for row in whole}
+    # The first step after the checkpoint sees its weights; the next one has others.
+    assert slower[SAVED]["entropy"] == whole[SAVED]["entropy"]
+    assert slower[SAVED + 1]["entropy"] != whole[SAVED + 1]["entropy"]
+
+
 def test_both_starts_of_a_killed_run_are_one_run_of_each_tracker(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offline = sorted((ran / "killed" / "logs" / "wandb").glob("offline-run-*"))
     assert len(offline) == 2 and len({folder.name.rpartition("-")[2] for folder in offline}) == 1

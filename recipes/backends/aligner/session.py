@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from recipes.backends.aligner.nemo_config import experiment_config, model_config, trainer_config
 from recipes.backends.aligner.nemo_file import require_same_architecture
+from recipes.backends.aligner.settings_of_now import SettingsOfNow
 from recipes.backends.aligner.trackers import known_runs, remember_runs
 from recipes.settings.schema import Settings
 
@@ -72,8 +73,8 @@ def open_session(
         micro_batch_size: sequences per forward pass of one data-parallel rank.
         global_batch_size: sequences per update over all ranks.
         max_steps: updates that the learning-rate schedule spans.
-        restore_training_state: folder written by ``training_state.save``; weights, optimizer and schedule come from
-            it.
+        restore_training_state: folder written by ``training_state.save``; weights, moments and the place in the
+            schedule come from it, learning rate, weight decay and the schedule itself from the settings.
         keep_reference: hold a copy of the initial weights in CPU memory (the KL term's reference).
         inference_only: no optimizer and no gradient buffers.
 
@@ -110,8 +111,12 @@ def open_session(
     if inference_only:
         return Session(config, trainer, model, None, None, loggers)
     trainer.ckpt_path = str(restore_training_state) if restore_training_state else None
+    settings_of_now = SettingsOfNow()
+    trainer.callbacks.append(settings_of_now)
     # NeMo derives its epoch length from the data set handed over here; the recipe's loops bring their own batches.
     rows = torch.utils.data.TensorDataset(torch.zeros(global_batch_size))
     init_using_ptl(trainer, model, torch.utils.data.DataLoader(rows, batch_size=global_batch_size), rows)
     optimizer, scheduler = extract_optimizer_scheduler_from_ptl_model(model)
+    if restore_training_state:
+        settings_of_now.bring_back(optimizer, scheduler)
     return Session(config, trainer, model, optimizer, scheduler, loggers)

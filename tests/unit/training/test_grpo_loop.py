@@ -144,6 +144,9 @@ def test_a_plateau_ends_the_stage_and_is_saved(tmp_path: Path) -> None:
     object.__setattr__(training, "stopping", stopping)
     assert training.fit(0) == StageEnd("plateau", 5)  # the first mean of two is known after two steps
     assert [checkpoint.step for checkpoint in training.store.complete()] == [5, 3]
+    measured = training.metrics_log.rows()
+    assert [row["step"] for row in measured if "validation_avg" in row] == [1, 3, 4], "the last weights too"
+    assert [row["step"] for row in measured] == list(range(5))
 
 
 @pytest.mark.parametrize("saved", [3, 6])

@@ -11,7 +11,13 @@ from recipes.checkpoints.manifest import Parent
 from recipes.checkpoints.store import Checkpoint, CheckpointStore
 from recipes.settings.compose import compose
 from recipes.settings.schema import Settings
-from recipes.training.resume_checks import DemonstrationOrder, require_same_parent, resume_problems
+from recipes.training.resume_checks import (
+    DemonstrationOrder,
+    require_nothing_lost,
+    require_same_parent,
+    require_same_stage,
+    resume_problems,
+)
 from recipes.training.run_folder import RunFolder
 
 ORDER = DemonstrationOrder(seed=1, global_batch_size=16, demonstrations=32, content="feed" * 16)
@@ -63,6 +69,50 @@ def test_settings_that_cannot_go_on_are_all_named_with_the_fix(sft: Settings) ->
     assert "step_00000007" in problems["sft.global_batch_size"].found
     RunFolder(directory).manifest.write_text("{}")  # finished: there is nothing to go on with
     assert resume_problems(changed, directory) == []
+
+
+def test_a_stage_that_would_end_before_its_checkpoint(sft: Settings) -> None:
+    directory = Path(sft.run.directory)
+    saved(sft)
+    for enough in (-1, 7, 9):
+        assert resume_problems(with_settings(sft, "sft", max_steps=enough), directory) == []
+    (problem,) = resume_problems(with_settings(sft, "sft", max_steps=6), directory)
+    assert problem.key == "sft.max_steps" and problem.fix.startswith("sft.max_steps=7")
+
+
+def test_the_checkpoint_of_another_stage(sft: Settings) -> None:
+    start = replace(saved(sft), progress={"stage": "math1", "order": {}})
+    require_same_stage(start, "math1")
+    with pytest.raises(ValueError, match=r"checkpoint of stage=math1, and this is stage=code1.*run\.directory=NEW"):
+        require_same_stage(start, "code1")
+
+
+@pytest.mark.parametrize(
+    ("step", "end", "lost"),
+    [(3, "running", False), (5, "running", False), (6, "running", True), (2, "interrupted", True)],
+)
+def test_steps_whose_checkpoints_are_gone(sft: Settings, step: int, end: str, lost: bool) -> None:
+    """Saved every five steps: one that was killed in its first save has lost nothing."""
+    folder = RunFolder(Path(sft.run.directory))
+    store = CheckpointStore(folder.checkpoints, 3)
+    require_nothing_lost(folder, store, 5)
+    folder.begin(sft, 0, None).renew(step, end=end)
+    if not lost:
+        require_nothing_lost(folder, store, 5)
+        return
+    with pytest.raises(
+        ValueError, match=rf"{step} steps were taken and no checkpoint .* is complete .*run\.resume=false"
+    ):
+        require_nothing_lost(folder, store, 5)
+
+
+def test_damaged_checkpoints_are_named(sft: Settings) -> None:
+    folder = RunFolder(Path(sft.run.directory))
+    start = saved(sft)
+    require_nothing_lost(folder, CheckpointStore(folder.checkpoints, 3), 5)
+    (start.directory / "state" / "weights").write_text("")
+    with pytest.raises(ValueError, match=r"damaged are step_00000007"):
+        require_nothing_lost(folder, CheckpointStore(folder.checkpoints, 3), 5)
 
 
 def parent(name: str, digest: str | None = "feed") -> Parent:
