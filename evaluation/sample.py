@@ -44,6 +44,7 @@ from recipes.data.prompts import encode_prompts
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.settings.compose import settings_from_command_line
 from recipes.settings.schema import Settings
+from recipes.settings.vocabulary_checks import require_vocabulary
 from recipes.user_input import checked_input
 
 
@@ -150,6 +151,7 @@ def _weights(settings: Settings) -> dict[str, Any]:
 
 def _from_megatron(settings: Settings, tasks: Sequence[Task], module: str, arguments: Sequence[str]) -> OpenEngine:
     tokenizer = load_tokenizer(settings.model.tokenizer)
+    require_vocabulary(settings, len(tokenizer))
     plans, _ = plans_of(tasks, tokenizer)
     require_same_architecture(Path(str(settings.engine.checkpoint)), settings.model)
 

@@ -24,6 +24,7 @@ from recipes.settings.checks import file_problems, value_problems
 from recipes.settings.commands import COMMANDS, Command
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.fields import fields_of
+from recipes.settings.folder_checks import folder_problems
 from recipes.settings.help_page import help_page
 from recipes.settings.overrides import group_options, lengthened, literal, sort_overrides
 from recipes.settings.plan import launch_problems, plan, stage_lines
@@ -123,7 +124,7 @@ def settings_from_command_line(
         problems = [*value_problems(settings, command), *launch_problems(settings, command, os.environ)]
         missing = file_problems(settings, command)
         if require_files and not dry_run:
-            problems += missing
+            problems += [*missing, *folder_problems(settings, command)]
         if problems:
             raise SettingsError(problems)
         stages = _stage_lines(overrides) if dry_run and command == "curriculum" else []

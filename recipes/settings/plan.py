@@ -8,6 +8,7 @@ from pathlib import Path
 from recipes.memory.architecture import parameters as architecture_parameters
 from recipes.settings.benchmarks import benchmarks
 from recipes.settings.commands import COMMANDS
+from recipes.settings.demonstration_checks import updates
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.memory_plan import architecture
 from recipes.settings.parallelism import data_parallel_size, world_size
@@ -85,8 +86,7 @@ def planned_steps(settings: Settings) -> int | None:
     sft, rows = settings.sft, _rows(Path(settings.data.train))
     if rows is None:
         return sft.max_steps if sft.max_steps != -1 else None
-    count = rows // sft.global_batch_size * sft.epochs
-    return min(count, sft.max_steps) if sft.max_steps != -1 else count
+    return updates(sft, rows)
 
 
 Rows = Iterator[tuple[str, str]]
