@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from recipes.curriculum.progress import Progress, ProgressError
-from recipes.curriculum.steps import final_hf, generates_data, plan_steps
+from recipes.curriculum.steps import final_hf, plan_steps
 from recipes.preflighting import checkpoints, machine
 from recipes.preflighting.command import Preflight
 from recipes.preflighting.findings import Findings
-from recipes.settings.curriculum import StageCommand
+from recipes.settings.curriculum import StageCommand, generates_data
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.schema import Settings
 

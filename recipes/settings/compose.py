@@ -121,12 +121,14 @@ def settings_from_command_line(
             _print_and_exit(_help(COMMANDS[command], description, overrides))
         settings: AnySettings = compose(command, overrides)
         problems = [*value_problems(settings, command), *launch_problems(settings, command, os.environ)]
-        missing = file_problems(settings, command)
+        missing, stages = file_problems(settings, command), list[str]()
         if require_files and not dry_run:
             problems += missing
         if problems:
             raise SettingsError(problems)
-        stages = _stage_lines(overrides) if dry_run and command == "curriculum" else []
+        if dry_run and command == "curriculum":
+            assert isinstance(settings, Settings)
+            missing, stages = _of_the_stages(settings, overrides)
     except SettingsError as error:
         if _first_rank():
             print(f"python -m {COMMANDS[command].module}: {error}\n(--help explains the keys)", file=sys.stderr)
@@ -138,10 +140,12 @@ def settings_from_command_line(
     return settings
 
 
-def _stage_lines(overrides: Sequence[str]) -> list[str]:
-    from recipes.settings.curriculum import stage_commands  # composes the stages with this module
+def _of_the_stages(settings: Settings, overrides: Sequence[str]) -> tuple[list[SettingsProblem], list[str]]:
+    """The files of all stages of a curriculum that are missing, and a line for each stage."""
+    from recipes.settings.curriculum import missing_inputs, stage_commands  # composes the stages with this module
 
-    return stage_lines((stage.name, stage.command, stage.settings) for stage in stage_commands(overrides))
+    stages = stage_commands(overrides)
+    return missing_inputs(settings, stages), stage_lines((one.name, one.command, one.settings) for one in stages)
 
 
 def to_yaml(settings: AnySettings) -> str:
