@@ -109,7 +109,8 @@ def _same(one: Difference, settings: Settings, manifest: Manifest, folder: Path)
     if one.key == "grpo.temperature":  # the manifest holds what was measured
         return one.now == "auto" and (folder / "temperature.json").is_file()
     if one.key == "prompts.ledgers":
-        return [Path(path).resolve() for path in one.now] == [Path(path).resolve() for path in one.then]
+        pairs = list(zip(map(Path, one.now), map(Path, one.then), strict=False))
+        return len(one.now) == len(one.then) and all(_same_run(now, then) for now, then in pairs)
     if not isinstance(one.now, str) or not isinstance(one.then, str):
         return False
     same_file: dict[str, Callable[[], bool]] = {
@@ -130,6 +131,11 @@ def _same_parent(now: Path, manifest: Manifest) -> bool:
     if str(now.absolute()) == parent.checkpoint:
         return True
     return path.is_file() and parent.manifest_sha256 == file_sha256(path)
+
+
+def _same_run(now: Path, then: Path) -> bool:
+    """The same folder; or one of its name where the old one is gone: a curriculum's runs lie beside each other."""
+    return now.resolve() == then.resolve() or (now.name == then.name and not then.exists())
 
 
 def _same_tokenizer(now: Path, then: Path) -> bool:

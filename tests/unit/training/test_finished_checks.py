@@ -136,6 +136,16 @@ def test_a_folder_that_was_copied_as_a_whole_is_the_same_and_other_content_is_no
     assert "data.train" in said and "model.restore_from" in said
 
 
+def test_ledgers_count_where_a_rule_reads_them_and_may_be_moved(root: Path) -> None:
+    rule = ("prompts.max_solve_rate=0.5", f"prompts.ledgers=[{root / 'then' / 'math1'}]")
+    finish(root, settings(root, *rule), root / "math1" / "model.nemo")
+    for place, same in ((root / "now" / "math1", True), (root / "now" / "math2", False)):
+        given = settings(root, *rule, f"prompts.ledgers=[{place}]")
+        assert [problem.key for problem in finished_otherwise(given)] == ([] if same else ["prompts.ledgers"])
+    (root / "then" / "math1").mkdir(parents=True)
+    assert "prompts.ledgers" in refusal(root, *rule, f"prompts.ledgers=[{root / 'now' / 'math1'}]")
+
+
 def test_a_manifest_that_knows_fewer_keys_refuses_nothing(root: Path) -> None:
     (root / "run" / manifest_path(Path("model.nemo")).name).unlink()
     finished(root / "run" / "model.nemo", root / "math1" / "model.nemo", stage="math2")
