@@ -40,7 +40,9 @@ def curriculum(
         _take(findings, preflight.command(training, stage.command), f"stage {stage.name}")
         checkpoint = str(folder / "model.nemo")
         evaluated = replace(
-            stage.settings, engine=replace(stage.settings.engine, checkpoint=checkpoint, name="megatron")
+            stage.settings,
+            engine=replace(stage.settings.engine, checkpoint=checkpoint, name="megatron"),
+            evaluation=replace(stage.settings.evaluation, output=str(folder / "evaluation")),
         )
         _take(findings, preflight.command(evaluated, "evaluate"), f"evaluation of {stage.name}")
     if not preflight.check_files:

@@ -157,6 +157,13 @@ def test_values_and_files_are_checked_together(tmp_path: Path, capsys: pytest.Ca
     assert all(key in shown for key in ("grpo.top_p", "data.train", "model.tokenizer"))
 
 
+def test_weights_that_nobody_gave_hide_no_other_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("grpo", "cluster=h100", f"data.directory={tmp_path}", "optimizer.betas=[0.9]") == 2
+    shown = capsys.readouterr().err
+    assert "fix:      model.restore_from=FILE.nemo" in shown
+    assert all(key in shown for key in ("optimizer.betas", "data.train", "model.tokenizer"))
+
+
 def test_a_dry_run_refuses_values_that_cannot_work(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("grpo", "model.tensor_model_parallel_size=3", "--dry-run") == 2
     assert "model.tensor_model_parallel_size=2" in capsys.readouterr().err
