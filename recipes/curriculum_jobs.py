@@ -21,9 +21,9 @@ from pathlib import Path
 from recipes.curriculum.jobs import plan_jobs
 from recipes.curriculum.progress import Progress, only_one
 from recipes.curriculum.selection import Selection, split_flags
-from recipes.curriculum.steps import check_inputs, missing_inputs, plan_steps
+from recipes.curriculum.steps import check_inputs, plan_steps
 from recipes.settings.compose import compose, settings_from_command_line
-from recipes.settings.curriculum import StageCommand, stage_commands
+from recipes.settings.curriculum import StageCommand, missing_inputs, stage_commands
 from recipes.settings.errors import SettingsError
 from recipes.settings.schema import Settings
 from recipes.user_input import checked_input

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = settings_from_command_line("grpo", __doc__, arguments)
     stop, folder = StopSignal().install(), RunFolder(Path(settings.run.directory))
     with checked_input(COMMAND):
-        if folder.say_if_finished():
+        if folder.say_if_finished(settings):
             export_finished(settings, folder)
             return
         require_rollout_engine(settings)

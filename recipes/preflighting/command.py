@@ -55,7 +55,10 @@ class Preflight:
             findings.add(machine.writable("output", settings.output))
             return findings
         if command in TRAINING and checkpoints.is_finished(settings.run.directory):
-            findings.looked_at.append(f"{settings.run.directory}: finished, nothing is left to do")
+            other = checkpoints.finished_otherwise(settings)
+            left = f"trained with {len(other)} other settings" if other else "nothing is left to do"
+            findings.problems += other
+            findings.looked_at.append(f"{settings.run.directory}: finished, {left}")
             return findings
         findings.add(installation.loggers(settings, on_node=self.on_node))
         keys = {problem.key for problem in missing}

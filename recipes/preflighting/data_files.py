@@ -187,11 +187,15 @@ def hugging_face_room(
     if prompt + budget <= positions:
         return []
     room = positions - prompt
+    if room <= 0:
+        expected = f"fewer than the {positions} positions of {config}"
+        fix = "engine.checkpoint=FOLDER of a model with more positions, or a benchmark with shorter problems"
+        return [SettingsProblem("engine.checkpoint", f"a prompt of {prompt} tokens alone", expected, fix)]
     return [
         SettingsProblem(
             key,
             f"{budget} tokens, {prompt + budget} with a prompt of {prompt}",
             f"at most the {positions} positions of {config} together",
-            f"{key}={room}" if room > 0 else "a model with more positions",
+            f"{key}={room}",
         )
     ]

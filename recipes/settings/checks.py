@@ -312,6 +312,10 @@ def _needed(settings: Settings, command: str) -> Iterator[SettingsProblem]:
     """Keys that may be null, but not in this command."""
     if command == "evaluate":
         yield from _engine(settings.engine)
+        if not settings.evaluation.output and (settings.engine.name == "openai" or settings.engine.checkpoint):
+            expected = "a folder for samples and scores: engine=openai has no checkpoint that it could lie beside"
+            fix = f"output=scores/{settings.engine.model or 'NAME'}"
+            yield SettingsProblem("evaluation.output", "not set", expected, fix)
         yield from _shard(settings.evaluation)
     if command == "curriculum" and not settings.curriculum.stages:
         yield SettingsProblem("curriculum.stages", "[]", "at least one stage", "curriculum.stages=[sft,math1]")

@@ -84,6 +84,8 @@ def _keys(command: Command, values: Mapping[str, Any]) -> list[str]:
 def _shown(value: Any) -> str:
     if value is None:
         return "null"
+    if value == "":
+        return "''"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
