@@ -206,7 +206,7 @@ def _dry_run(settings: ExportSettings) -> list[str]:
         return []
     checkpoint, output, deployment = Path(settings.checkpoint), Path(settings.output), settings.deployment
     if not checkpoint.exists():
-        return ["# commands  those of a checkpoint that is there"]
+        return ["# commands  shown when the checkpoint is there: sizes and lengths follow from it"]
     try:
         model = limits.architecture(checkpoint)
     except (ConversionError, CheckpointMismatch) as error:
