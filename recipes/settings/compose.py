@@ -76,7 +76,12 @@ def compose(command: str, overrides: Sequence[str] = ()) -> AnySettings:
 
 @overload
 def settings_from_command_line(
-    command: SettingsCommand, description: str, argv: Sequence[str] | None = None, *, require_files: bool = True
+    command: SettingsCommand,
+    description: str,
+    argv: Sequence[str] | None = None,
+    *,
+    require_files: bool = True,
+    module: str | None = ...,
 ) -> Settings: ...
 @overload
 def settings_from_command_line(
@@ -97,6 +102,7 @@ def settings_from_command_line(
     argv: Sequence[str] | None = None,
     *,
     require_files: bool = True,
+    module: str | None = None,
     dry_run_lines: Callable[[Any], Sequence[str]] = lambda _: (),
 ) -> AnySettings:
     """What every entry point calls first: the checked settings, or help, a dry run or the errors, and then the end.
@@ -110,15 +116,17 @@ def settings_from_command_line(
         description: what the command does, for its help.
         argv: words after the program's name; None takes those of the process.
         require_files: whether the files that the command reads must exist already.
+        module: what ``python -m`` runs, where it is not the module of ``COMMANDS``; help and errors name it.
         dry_run_lines: what ``--dry-run`` prints below the plan, of the settings.
     """
     take_ranks_of_mpirun()
+    entry = COMMANDS[command] if module is None else dataclasses.replace(COMMANDS[command], module=module)
     words = list(sys.argv[1:] if argv is None else argv)
     overrides = [word for word in words if word not in ("--help", "-h", "--dry-run")]
     dry_run = "--dry-run" in words
     try:
         if "--help" in words or "-h" in words:
-            _print_and_exit(_help(COMMANDS[command], description, overrides))
+            _print_and_exit(_help(entry, description, overrides))
         settings: AnySettings = compose(command, overrides)
         problems = [*value_problems(settings, command), *launch_problems(settings, command, os.environ)]
         missing = file_problems(settings, command)
@@ -129,7 +137,7 @@ def settings_from_command_line(
         stages = _stage_lines(overrides) if dry_run and command == "curriculum" else []
     except SettingsError as error:
         if _first_rank():
-            print(f"python -m {COMMANDS[command].module}: {error}\n(--help explains the keys)", file=sys.stderr)
+            print(f"python -m {entry.module}: {error}\n(--help explains the keys)", file=sys.stderr)
         raise SystemExit(2) from None
     if dry_run:
         lines = [*plan(settings, command, missing), *stages]
