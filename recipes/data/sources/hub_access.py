@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -17,23 +18,31 @@ def hub_access() -> Iterator[str | None]:
 
     The client's own warnings, one for each of its retries, are left out: what it ends with is said by the caller.
     """
-    import datasets  # seconds to import
-    from huggingface_hub import constants
-    from huggingface_hub.utils import logging, reset_sessions
+    from huggingface_hub import configure_http_backend, constants
+    from huggingface_hub.utils import logging
 
-    verbosity, before = logging.get_verbosity(), (constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE)
-    unreachable = None if any(before) else _unresolved(constants.ENDPOINT)
+    verbosity = logging.get_verbosity()
+    unreachable = None if constants.HF_HUB_OFFLINE else _unresolved(constants.ENDPOINT)
     logging.set_verbosity_error()
+    if unreachable is not None:
+        configure_http_backend(_no_network)
     try:
-        if unreachable is not None:
-            constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
-            reset_sessions()  # one that was opened before would go on asking
         yield unreachable
     finally:
         logging.set_verbosity(verbosity)
         if unreachable is not None:
-            constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
-            reset_sessions()
+            configure_http_backend()
+
+
+def _no_network() -> Any:
+    """A session that refuses every request at once, as the client's own offline mode does, without a retry."""
+    import requests
+    from huggingface_hub.utils._http import OfflineAdapter
+
+    session = requests.Session()
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, OfflineAdapter())
+    return session
 
 
 def _unresolved(address: str) -> str | None:
