@@ -51,7 +51,7 @@ from recipes.user_input import checked_input
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command ``python -m evaluation.sample``."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    settings = own_logs(settings_from_command_line("evaluate", __doc__ or "", arguments))
+    settings = own_logs(settings_from_command_line("evaluate", __doc__ or "", arguments, module="evaluation.sample"))
     with orderly_end("python -m evaluation.sample", Path(settings.evaluation.output)):
         tasks, ranks = sample_tasks(settings, "evaluation.sample", arguments)
     for task in tasks:

@@ -36,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     flags, words = split_flags(sys.argv[1:] if arguments is None else arguments, "--plan", "--record")
     if flags.plan and not any(word.startswith(f"{FIRST_WEIGHTS}=") for word in words):
         words += _stand_in(words)
-    settings = settings_from_command_line("curriculum", __doc__ or "", words, require_files=not flags.plan)
+    settings = settings_from_command_line(
+        "curriculum", __doc__ or "", words, require_files=not flags.plan, module="recipes.curriculum_jobs"
+    )
     root = Path(settings.run.directory)
     with checked_input("python -m recipes.curriculum_jobs"):
         stages = stage_commands(words)

@@ -78,7 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m recipes.grade", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.grade",
+        description=__doc__,
+        epilog=f"math\n\n{MATH}\n\ncode\n\n{CODE}\n\nOptions: python -m recipes.grade math --help, or code --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     domains = parser.add_subparsers(dest="domain", required=True, metavar="{math,code}")
     defaults = OmegaConf.load(CONF / "base" / "grading.yaml")
     for domain, epilog in (("math", MATH), ("code", CODE)):

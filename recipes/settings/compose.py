@@ -105,7 +105,12 @@ def compose_as_far(command: str, overrides: Sequence[str] = ()) -> tuple[AnySett
 
 @overload
 def settings_from_command_line(
-    command: SettingsCommand, description: str, argv: Sequence[str] | None = None, *, require_files: bool = True
+    command: SettingsCommand,
+    description: str,
+    argv: Sequence[str] | None = None,
+    *,
+    require_files: bool = True,
+    module: str | None = ...,
 ) -> Settings: ...
 @overload
 def settings_from_command_line(
@@ -126,6 +131,7 @@ def settings_from_command_line(
     argv: Sequence[str] | None = None,
     *,
     require_files: bool = True,
+    module: str | None = None,
     dry_run_lines: Callable[[Any], Sequence[str]] = lambda _: (),
 ) -> AnySettings:
     """What every entry point calls first: the checked settings, or help, a dry run or the errors, and then the end.
@@ -139,15 +145,17 @@ def settings_from_command_line(
         description: what the command does, for its help.
         argv: words after the program's name; None takes those of the process.
         require_files: whether the files that the command reads must exist already.
+        module: what ``python -m`` runs, where it is not the module of ``COMMANDS``; help and errors name it.
         dry_run_lines: what ``--dry-run`` prints below the plan, of the settings.
     """
     take_ranks_of_mpirun()
+    entry = COMMANDS[command] if module is None else dataclasses.replace(COMMANDS[command], module=module)
     words = list(sys.argv[1:] if argv is None else argv)
     overrides = [word for word in words if word not in ("--help", "-h", "--dry-run")]
     dry_run = "--dry-run" in words
     try:
         if "--help" in words or "-h" in words:
-            _print_and_exit(_help(COMMANDS[command], description, overrides))
+            _print_and_exit(_help(entry, description, overrides))
         settings, still_open = compose_as_far(command, overrides)
         problems = [*still_open, *value_problems(settings, command), *launch_problems(settings, command, os.environ)]
         missing, stages = file_problems(settings, command), list[str]()
@@ -160,7 +168,7 @@ def settings_from_command_line(
             missing, stages = _of_the_stages(settings, overrides)
     except SettingsError as error:
         if _first_rank():
-            print(f"python -m {COMMANDS[command].module}: {error}\n(--help explains the keys)", file=sys.stderr)
+            print(f"python -m {entry.module}: {error}\n(--help explains the keys)", file=sys.stderr)
         raise SystemExit(2) from None
     if dry_run:
         lines = [*plan(settings, command, missing), *stages]
