@@ -3,7 +3,8 @@
     python -m evaluation.grade output=DIR                        what has no verdict yet
     python -m evaluation.grade output=DIR --again grading.workers=16    everything, for instance after a better grader
 
-The benchmarks are those of DIR, with the settings that they were sampled with; words change the settings.
+The benchmarks are those of DIR, with the settings that they were sampled and graded with; words change the settings. A
+benchmark whose verdicts were given with other grading settings takes ``--again``.
 ``python -m evaluation.score output=DIR`` comes next.
 """
 
@@ -16,6 +17,7 @@ from dataclasses import replace
 from tqdm import tqdm
 
 from evaluation.grading import grade_samples
+from evaluation.grading_record import replacing_verdicts, require_same_grading, write_grading
 from evaluation.samples import Sample
 from evaluation.saved import saved_tasks
 from evaluation.store import in_order
@@ -35,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     with checked_input("python -m evaluation.grade"):
         tasks = saved_tasks([word for word in words if word != AGAIN])
-    with Grader(GradingOptions(**vars(tasks[0].settings.grading))) as grader:
-        for task in tasks:
+        for task in tasks if AGAIN not in words else ():
+            require_same_grading(task.folder, task.settings)
+    for task in tasks:  # each with a grader of its own: their records may differ
+        with Grader(GradingOptions(**vars(task.settings.grading))) as grader:
             grade_task(task, grader, again=AGAIN in words)
 
 
@@ -44,9 +48,15 @@ def grade_task(task: Task, grader: Grader, *, again: bool = False) -> None:
     """Grade what has no verdict, or everything, and put all samples into ``samples.jsonl``.
 
     Killed while it grades what has no verdict, it keeps the verdicts until then; grading again is all or nothing.
+
+    Raises:
+        SamplesError: there are verdicts of other grading settings, and it is not ``again``.
     """
     ids = [problem.id for problem in task.problems]
     samples = in_order(task.store.load(), ids)
+    if not again:
+        require_same_grading(task.folder, task.settings)
+        write_grading(task.folder, task.settings)
     if again:
         samples = [replace(one, verdict=None, extracted=None, first_failure=None) for one in samples]
     todo = [one for one in samples if one.verdict is None]
@@ -62,7 +72,11 @@ def grade_task(task: Task, grader: Grader, *, again: bool = False) -> None:
             fresh = grade_samples(grader, todo, task.problems, keep)
         verdicts = {(one.problem_id, one.sample): one for one in fresh}
         graded = [verdicts.get((one.problem_id, one.sample), one) for one in samples]
+    if again:
+        replacing_verdicts(task.folder)
     task.store.settle(graded)
+    if again:
+        write_grading(task.folder, task.settings)
 
 
 def _bar(name: str, total: int) -> tqdm:

@@ -22,6 +22,11 @@ def problem_interval(rates: Sequence[float], confidence: float = CONFIDENCE) -> 
     The n samples of a problem stay together (they are one draw, its solve rate), which makes this a clustered interval:
     one over all samples as if they were independent covers a quarter of the time where it promises 95%.
 
+    Rates that are all 0, or all 1, have no deviation, and are no proof: then the end on the other side is that of the
+    exact binomial interval (C. J. Clopper, E. S. Pearson, Biometrika 26, 1934) of 0 in P, 1 - (a/2)^(1/P) with
+    a = 1 - confidence. It holds whatever the rates' distribution: where their mean is m, a rate is above 0 with
+    probability m or more, so all P are 0 with probability (1 - m)^P at most, which is a/2 at that end.
+
     Args:
         rates: solve rate of each of the P problems, in [0, 1].
 
@@ -31,5 +36,13 @@ def problem_interval(rates: Sequence[float], confidence: float = CONFIDENCE) -> 
     error = problem_error(rates)
     if error is None:
         return None
+    if len(set(rates)) == 1 and rates[0] in (0, 1):
+        far = unseen(len(rates), confidence)
+        return (0.0, far) if rates[0] == 0 else (1 - far, 1.0)
     half = float(student_t.ppf((1 + confidence) / 2, len(rates) - 1)) * error
     return max(0.0, fmean(rates) - half), min(1.0, fmean(rates) + half)
+
+
+def unseen(problems: int, confidence: float = CONFIDENCE) -> float:
+    """1 - (a/2)^(1/P): upper Clopper-Pearson end for what none of P problems shows."""
+    return 1.0 - ((1 - confidence) / 2) ** (1 / problems)

@@ -5,8 +5,8 @@
 Shards are drawn by evaluation.run with shards=N shard=0 ... N-1, on one machine or on many, and the last one to finish
 merges them itself: this command is for shards that were only sampled (evaluation.sample), and for a merge that was
 killed. DIR/<benchmark>/samples.jsonl becomes what one job would have written, and the shards are removed. A shard that
-is missing, unfinished, doubled or of another evaluation is named, and nothing is merged. It may be killed, and may be
-started twice.
+is missing, unfinished, doubled or of another evaluation is named, and nothing is merged. Verdicts of other grading
+settings than this command's are given anew. It may be killed, and may be started twice.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evaluation.grade import grade_task
+from evaluation.grading_record import require_same_grading
 from evaluation.merging import MergeError, merge, merge_lock, unfinished
 from evaluation.saved import saved_tasks
-from evaluation.score import score_task
+from evaluation.score import renew_page, score_task
 from evaluation.shards import finish, shard_folders
 from evaluation.tasks import Task
 from evaluation.tracking import send_scores
@@ -41,10 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(f"{name}: {len(merge(output / name, others).store.load())} samples merged")
         only = [f"benchmark={','.join(names)}"] if names else []
         tasks = saved_tasks([f"output={output}", *only, *others])
-    with Grader(GradingOptions(**vars(tasks[0].settings.grading))) as grader:
         for task in tasks:
+            require_same_grading(task.folder, task.settings)
+    for task in tasks:  # each with a grader of its own: their records may differ
+        with Grader(GradingOptions(**vars(task.settings.grading))) as grader:
             grade_task(task, grader)
             print(score_task(task))
+    renew_page(tasks, COMMAND, others)
     for told in send_scores(output, tasks[0].settings.logging):
         print(told)
 
@@ -76,7 +80,8 @@ def finish_shard(task: Task, grader: Grader) -> bool:
             print(f"{task.name}: {task.shard} is finished; not finished yet: {indices}")
             return False
         else:
-            merge(folder)
+            merge(folder, grading=task.settings.grading)
+            grade_task(task.whole, grader)  # what a shard of evaluation.sample brought
         print(score_task(task.whole))
     return True
 

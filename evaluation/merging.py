@@ -7,10 +7,18 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from evaluation.grading_record import (
+    differs,
+    keep_grading,
+    replacing_verdicts,
+    require_same_grading,
+    without_other_verdicts,
+    write_grading,
+)
 from evaluation.samples import Sample, SamplesError
 from evaluation.saved import saved_task
 from evaluation.shards import FOLDER, Shard, ShardPlan, read_plan, require_same_division, shard_folders
@@ -18,6 +26,7 @@ from evaluation.store import Key, SampleStore, in_order
 from evaluation.tasks import Task
 from recipes.atomic_files import write_text
 from recipes.settings.compose import to_yaml
+from recipes.settings.grading_schema import GradingSettings
 
 LOCK = ".merge.lock"
 _MERGED = f".{FOLDER}_merged"
@@ -60,7 +69,9 @@ def merge_lock(output: Path) -> Iterator[None]:
         yield
 
 
-def begin(task: Task, identity: Mapping[str, Any], batches: Sequence[Sequence[Key]] | None) -> None:
+def begin(
+    task: Task, identity: Mapping[str, Any], batches: Sequence[Sequence[Key]] | None, *, grades: bool = False
+) -> None:
     """Before the first sample: say what the folder's samples are drawn from, and which are a shard's own.
 
     A shard of an evaluation that is whole already writes nothing.
@@ -68,19 +79,25 @@ def begin(task: Task, identity: Mapping[str, Any], batches: Sequence[Sequence[Ke
     Args:
         identity: of the samples (``Task.identity``).
         batches: the samples of each batch, where they are drawn in batches.
+        grades: this command will grade them too.
 
     Raises:
-        SamplesError: the folder holds samples that were drawn otherwise, or the shards of another division.
+        SamplesError: the folder holds samples that were drawn otherwise, the shards of another division, or verdicts
+            of other grading settings and this command ``grades``.
     """
     shard, evaluation = task.shard, task.settings.evaluation
     whole = task.whole.folder
     if shard is None:
         require_same_division(whole, None)
+        if grades:
+            _require_same_grading(task, identity)
     else:
         ids = [problem.id for problem in task.problems]
         with merge_lock(whole.parent):
             store = task.whole.store
             store.require_same(identity, replace=evaluation.replace)
+            if grades:
+                _require_same_grading(task, identity)
             there = {} if store.differences(identity) else store.load()
             if all((problem, sample) in there for problem in ids for sample in range(task.n)):
                 if shard_folders(whole):  # a merge was killed before it removed them
@@ -90,7 +107,19 @@ def begin(task: Task, identity: Mapping[str, Any], batches: Sequence[Sequence[Ke
             own = shard.own_keys(ids, task.n) if batches is None else shard.own_batches(batches)
             ShardPlan(shard, task.n, tuple(own), finished=False).write(task.folder)
     task.store.claim(identity, replace=evaluation.replace)
+    if grades:
+        write_grading(task.folder, task.settings)
+    else:
+        keep_grading(task.folder, task.settings)
     write_text(task.folder / "settings.yaml", to_yaml(task.settings))
+
+
+def _require_same_grading(task: Task, identity: Mapping[str, Any]) -> None:
+    """Of the whole and of every shard that is begun, as far as their samples stay."""
+    whole = task.whole.folder
+    for folder in (whole, *shard_folders(whole)):
+        if not SampleStore(folder).differences(identity):
+            require_same_grading(folder, task.settings)
 
 
 def unfinished(benchmark: Path) -> list[Shard]:
@@ -107,14 +136,17 @@ def unfinished(benchmark: Path) -> list[Shard]:
     )
 
 
-def merge(benchmark: Path, overrides: Sequence[str] = ()) -> Task:
+def merge(benchmark: Path, overrides: Sequence[str] = (), grading: GradingSettings | None = None) -> Task:
     """Put a benchmark's shards into its folder and remove them; the caller holds ``merge_lock``.
+
+    Verdicts of other grading settings than those of the merge are not taken over: who calls grades what has none.
 
     A merge that is killed leaves the shards, or the whole: the next one goes on.
 
     Args:
         benchmark: its folder, ``DIR/<benchmark>``.
         overrides: ``key=value`` words over the settings that the shards were drawn with.
+        grading: settings of the verdicts; None: those of the shards, with ``overrides``.
 
     Returns:
         The whole benchmark, its samples graded as far as the shards were.
@@ -130,18 +162,23 @@ def merge(benchmark: Path, overrides: Sequence[str] = ()) -> Task:
     if problems := list(_division_problems(shards)):
         raise _refusal(benchmark, problems)
     task = _whole_task(benchmark, folders[0], overrides)
+    if grading is not None:
+        task = replace(task, settings=replace(task.settings, grading=grading))
     ids = [problem.id for problem in task.problems]
     there = {} if task.store.differences(shards[0].identity) else task.store.load()
     if problems := list(_sample_problems(shards, there, ids)):
         raise _refusal(benchmark, problems)
     task.store.claim(shards[0].identity, replace=task.settings.evaluation.replace)
-    merged = dict(there)
+    merged = without_other_verdicts(benchmark, there, task.settings)
     for shard in shards:
-        for key, sample in shard.samples.items():
+        for key, sample in without_other_verdicts(shard.folder, shard.samples, task.settings).items():
             if key not in merged or merged[key].verdict is None:
                 merged[key] = sample
+    if differs(benchmark, task.settings):
+        replacing_verdicts(benchmark)
     write_text(benchmark / "settings.yaml", to_yaml(task.settings))
     task.store.settle(in_order(merged, ids))
+    write_grading(benchmark, task.settings)
     (benchmark / FOLDER).rename(benchmark / _MERGED)  # at once, so that no part of the shards is ever taken for all
     _remove_merged(benchmark)
     return task

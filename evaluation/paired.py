@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student_t
 
-from evaluation.intervals import CONFIDENCE, problem_error
+from evaluation.intervals import CONFIDENCE, problem_error, unseen
 
 EXACT_UP_TO = 16
 """Differing problems up to which every assignment of signs is looked at: 2^16 of them."""
@@ -106,10 +106,16 @@ def pair(
 
 
 def difference_interval(differences: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float] | None:
-    """mean(d) +- t_{m-1} sd(d) / sqrt(m), the paired t interval; cut at -1 and 1, None for fewer than two problems."""
+    """mean(d) +- t_{m-1} sd(d) / sqrt(m), the paired t interval; cut at -1 and 1, None for fewer than two problems.
+
+    Where all d_i are 0 it is +- (1 - (a/2)^(1/m)), as in ``problem_interval``: |d_i| <= 1, so a mean difference further
+    from 0 makes a d_i other than 0 at least as probable.
+    """
     error = problem_error(differences)
     if error is None:
         return None
+    if not any(differences):
+        return -unseen(len(differences), confidence), unseen(len(differences), confidence)
     half = float(student_t.ppf((1 + confidence) / 2, len(differences) - 1)) * error
     return max(-1.0, fmean(differences) - half), min(1.0, fmean(differences) + half)
 

@@ -25,12 +25,16 @@ from pathlib import Path
 
 from evaluation.grade import grade_task
 from evaluation.merge import finish_shard
+from evaluation.merging import merge_lock
 from evaluation.orderly_end import orderly_end
 from evaluation.sample import own_logs, sample_tasks
-from evaluation.score import score_task
+from evaluation.score import renew_page, score_task
+from evaluation.shards import shard_folders
+from evaluation.tasks import Task
 from evaluation.tracking import require_trackers, send_scores
 from recipes.grading.graders import Grader, GradingOptions
 from recipes.settings.compose import settings_from_command_line
+from recipes.settings.schema import LoggingSettings
 from recipes.user_input import checked_input
 
 
@@ -47,28 +51,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ):
         tasks, ranks = sample_tasks(settings, "evaluation.run", arguments, grader)
         if ranks.is_main:
-            whole = True
-            for task in tasks:
-                if settings.evaluation.shards is None:
+            if settings.evaluation.shards is None:
+                for task in tasks:
                     grade_task(task, grader)
                     print(score_task(task))
-                else:
-                    whole &= finish_shard(task, grader)
-            if whole and settings.evaluation.report:
-                _report(Path(settings.evaluation.output))
-            if whole:
-                for told in send_scores(Path(settings.evaluation.output), given.logging):
-                    print(told)
+                _publish(tasks, given.logging)
+            else:
+                made = [finish_shard(task, grader) for task in tasks]
+                with merge_lock(Path(settings.evaluation.output)):
+                    # Jobs may have merged a benchmark each: whoever comes last finds no shards of any.
+                    if any(made) and not any(shard_folders(task.whole.folder) for task in tasks):
+                        _publish([task.whole for task in tasks], given.logging)
 
 
-def _report(output: Path) -> None:
-    """The scores stand whether or not the page can be written: another benchmark's file may have moved since."""
-    from evaluation.reporting.page import write_report  # matplotlib and scipy, which the other ranks need not load
-
-    try:
-        print(f"Report: {write_report(output)}")
-    except (ValueError, OSError) as error:
-        print(f"python -m evaluation.run: no {output}/report.html: {error}", file=sys.stderr)
+def _publish(tasks: Sequence[Task], logging: LoggingSettings) -> None:
+    renew_page(tasks, "python -m evaluation.run")
+    for told in send_scores(Path(tasks[0].settings.evaluation.output), logging):
+        print(told)
 
 
 if __name__ == "__main__":

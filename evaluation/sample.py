@@ -98,7 +98,7 @@ def sample_tasks(
         if ranks.is_main:
             for task in tasks:
                 batches = draw.batches(task) if isinstance(draw, BatchDraw) else None
-                begin(task, task.identity(_weights(settings)), batches)
+                begin(task, task.identity(_weights(settings)), batches, grades=grader is not None)
     ranks.barrier()
     tasks = [task if task.shard is None or (task.folder / PLAN).is_file() else task.whole for task in tasks]
     shared = grader if ranks.replicas == 1 else None

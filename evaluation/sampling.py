@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -26,15 +27,20 @@ class Batch:
 def plan_batches(prompts: Sequence[EncodedPrompt], n: int, batch_size: int, seed: int, benchmark: str) -> list[Batch]:
     """Every sample of a benchmark exactly once, prompts of like length together so that few wait for longer ones.
 
-    A batch's seed follows from ``seed``, the benchmark's name and the batch's number. Replicas share out whole batches,
-    so the samples are the same on one GPU and on eight.
+    A batch's seed follows from ``seed``, the benchmark's name and the samples in it, so no two batches share one, not
+    even where a run goes on with another ``batch_size`` or ``n``; by the batch's number, the first batches of the new
+    plan would draw with the seeds of the old. Replicas share out whole batches, so the samples are the same on one GPU
+    and on eight.
     """
     ordered = sorted(prompts, key=lambda prompt: (len(prompt.tokens), prompt.problem.id))
     requests = [(prompt, sample) for prompt in ordered for sample in range(n)]
-    return [
-        Batch(tuple(requests[start : start + batch_size]), sampling_seed(seed, benchmark, index))
-        for index, start in enumerate(range(0, len(requests), batch_size))
-    ]
+    batches = (tuple(requests[start : start + batch_size]) for start in range(0, len(requests), batch_size))
+    return [Batch(batch, sampling_seed(seed, benchmark, _keys(batch))) for batch in batches]
+
+
+def _keys(requests: Sequence[tuple[EncodedPrompt, int]]) -> str:
+    """Which samples these are, as JSON: identifiers may have any character."""
+    return json.dumps([(prompt.problem.id, sample) for prompt, sample in requests])
 
 
 def open_batches(batches: Sequence[Batch], known: Collection[Key]) -> list[Batch]:

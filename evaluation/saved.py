@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from evaluation.grading_record import recorded_words
 from evaluation.samples import SamplesError
 from evaluation.tasks import Task, content_hash, read_task
 from recipes.settings.saved import saved_settings
@@ -25,7 +26,7 @@ def saved_tasks(words: Sequence[str], *, to_grade: bool = True) -> list[Task]:
     """
     output, names, overrides = _split(words)
     there = sorted(path.parent.name for path in output.glob("*/sampling.json"))
-    shards = sorted({path.parents[1].name for path in output.glob("*/shards/*/sampling.json")})
+    shards = sorted({path.parents[2].name for path in output.glob("*/shards/*/sampling.json")})
     if waiting := [name for name in names or shards if name in shards]:
         raise SamplesError(
             f"{output}: {', '.join(waiting)} lies there in shards; first: python -m evaluation.merge output={output}"
@@ -55,7 +56,7 @@ def _split(words: Sequence[str]) -> tuple[Path, list[str] | None, list[str]]:
 
 def saved_task(folder: Path, overrides: Sequence[str], to_grade: bool) -> Task:
     """The benchmark that was sampled into ``folder``; raises as ``saved_tasks``."""
-    settings = saved_settings(folder / "settings.yaml", overrides)
+    settings = saved_settings(folder / "settings.yaml", [*recorded_words(folder), *overrides])
     task = read_task(settings, to_grade=to_grade)
     sampled = json.loads((folder / "sampling.json").read_text(encoding="utf-8"))["problems_sha256"]
     if content_hash(task.problems) != sampled:

@@ -3,7 +3,8 @@
     python -m evaluation.score output=DIR [benchmark=a,b] [n=16] [logging.wandb_project=P]
 
 n: samples of each problem that count, the first ones; default: as sampled. Missing samples are reported and are in no
-mean. logging.wandb_project, logging.mlflow_tracking_uri: a tracker to send them to as well.
+mean. logging.wandb_project, logging.mlflow_tracking_uri: a tracker to send them to as well. DIR/report.html is written
+anew where it is there or was asked for (evaluation.report).
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from evaluation.grading_record import require_one_grading
 from evaluation.samples import Sample
 from evaluation.saved import saved_tasks
 from evaluation.scores import NO_ANSWER, Scores, score
@@ -45,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         require_trackers(logging)
         for task in tasks:
             print(score_task(task))
+    renew_page(tasks, "python -m evaluation.score", words)
     for told in send_scores(Path(tasks[0].settings.evaluation.output), logging):
         print(told)
 
@@ -56,9 +60,10 @@ def score_task(task: Task) -> str:
         One line for the screen; a second one where no response has an answer because none thinks first.
 
     Raises:
-        ValueError: a sample that has no verdict.
+        ValueError: a sample that has no verdict, or verdicts that may be of two kinds.
     """
     n, output = task.n, Path(task.settings.evaluation.output)
+    require_one_grading(task.folder, task.settings)
     ids = [problem.id for problem in task.problems]
     samples = [one for one in in_order(task.store.load(), ids) if one.sample < n]
     same_answer = decide_exactly if task.settings.benchmark.grader == "math" else None
@@ -75,6 +80,31 @@ def score_task(task: Task) -> str:
     return line(task.name, scores) + unheard(samples, output)
 
 
+def renew_page(tasks: Sequence[Task], command: str, words: Sequence[str] = ()) -> None:
+    """``report.html`` with the scores of now, where it is there already or the settings ask for it.
+
+    The scores stand whether or not it can be written: another benchmark's file may have moved since. A page with the
+    numbers of before is removed then, so that none is read or sent beside other scores.
+
+    Args:
+        tasks: benchmarks of one folder that were scored.
+        command: that does it, for the message.
+        words: ``key=value`` that changed the settings of then.
+    """
+    output = Path(tasks[0].settings.evaluation.output)
+    page = output / "report.html"
+    if not page.is_file() and not any(task.settings.evaluation.report for task in tasks):
+        return
+    from evaluation.reporting.page import write_report  # matplotlib and scipy, which the other ranks need not load
+
+    names = ("output", "evaluation.output", "benchmark")
+    try:
+        print(f"Report: {write_report(output, words=[one for one in words if one.partition('=')[0] not in names])}")
+    except (ValueError, OSError) as error:
+        page.unlink(missing_ok=True)
+        print(f"{command}: no {page}: {error}", file=sys.stderr)
+
+
 def unheard(samples: Sequence[Sample], output: Path) -> str:
     """A further line where a score of 0 says nothing about the model: it does not think before it answers.
 
@@ -83,7 +113,7 @@ def unheard(samples: Sequence[Sample], output: Path) -> str:
     ended = [one for one in samples if not one.truncated]
     if not ended or any(one.verdict not in NO_ANSWER or THINKING_END in one.text for one in ended):
         return ""
-    again = f"output={output} grading.require_thinking=false"
+    again = f"{shlex.quote(f'output={output}')} grading.require_thinking=false"
     return (
         f"\n  none of {len(ended)} responses that ended has {THINKING_END}, so none has an answer. A model that "
         f"does not think first:\n  python -m evaluation.grade {again} --again && python -m evaluation.score {again}"

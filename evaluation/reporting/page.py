@@ -154,12 +154,13 @@ def _without_score(rows: Mapping[str, Scored], tasks: Sequence[Task]) -> Iterato
 
 
 def _settings(part: Part) -> str:
+    """How the samples were drawn is what ``sampling.json`` says: words may have changed the settings since."""
     settings, identity = part.task.settings, part.scored.identity
     model = identity.get("model") or settings.engine.checkpoint or identity.get("weights")
-    evaluation = settings.evaluation
     return (
-        f"{model} ({settings.engine.name}), temperature {evaluation.temperature:g}, top-p {evaluation.top_p:g}, "
-        f"up to {evaluation.max_response_length:,} tokens, problems sha256 {identity['problems_sha256'][:12]}..."
+        f"{model} ({identity.get('engine', settings.engine.name)}), temperature {identity['temperature']:g}, "
+        f"top-p {identity['top_p']:g}, up to {identity['max_response_length']:,} tokens, "
+        f"problems sha256 {identity['problems_sha256'][:12]}..."
     )
 
 

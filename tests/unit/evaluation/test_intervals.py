@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.intervals import problem_error, problem_interval
+from evaluation.paired import difference_interval
 from recipes.rollouts.sampling_error import sampling_error
 
 PROBLEMS, SAMPLES, TRIALS = 30, 64, 4000
@@ -57,3 +58,23 @@ def test_errors_at_the_papers_sample_numbers() -> None:
     assert errors[0] / errors[1] == pytest.approx(2**0.5, rel=0.03)
     assert errors[1] / errors[2] == pytest.approx(2**0.5, rel=0.03)
     assert errors == pytest.approx([1.49, 1.04, 0.73], abs=0.01)
+
+
+def test_none_or_all_solved_is_no_proof() -> None:
+    """Clopper-Pearson of 0 in 30: 1 - 0.025^(1/30) = 0.1157."""
+    assert problem_interval([0.0] * 30) == pytest.approx((0.0, 0.115703), abs=1e-6)
+    assert problem_interval([1.0] * 30) == pytest.approx((1 - 0.115703, 1.0), abs=1e-6)
+    assert problem_interval([0.0] * 2, 0.5) == pytest.approx((0.0, 0.5))
+    assert problem_interval([0.5] * 3) == (0.5, 0.5)
+    assert difference_interval([0.0] * 30) == pytest.approx((-0.115703, 0.115703), abs=1e-6)
+
+
+def test_coverage_where_most_draws_of_problems_have_none_that_is_solved() -> None:
+    """One problem in fifty is ever solved: 55% of draws of 30 problems have none."""
+    random = np.random.default_rng(7)
+    held = 0
+    for _ in range(TRIALS):
+        interval = problem_interval((random.random(PROBLEMS) < 0.02).astype(float).tolist())
+        assert interval is not None
+        held += interval[0] <= 0.02 <= interval[1]
+    assert held / TRIALS >= 0.95

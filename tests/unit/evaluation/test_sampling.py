@@ -80,6 +80,18 @@ def test_seeds_differ_between_batches_benchmarks_and_runs_and_repeat() -> None:
     assert len(set(everything)) == len(everything)
 
 
+def test_no_two_batches_share_a_seed_whatever_their_size_and_n() -> None:
+    """A run that goes on with a larger batch or n would else draw new samples with the seeds of old ones."""
+    seeds: dict[tuple, set[int]] = {}
+    for size in (2, 4, 8):
+        for n in (3, 6):
+            for batch in plan_batches(PROMPTS, n=n, batch_size=size, seed=1, benchmark="b"):
+                keys = tuple((prompt.problem.id, sample) for prompt, sample in batch.requests)
+                seeds.setdefault(keys, set()).add(batch.seed)
+    assert all(len(found) == 1 for found in seeds.values()), "the same batch, the same seed"
+    assert len(set.union(*seeds.values())) == len(seeds)
+
+
 def test_samples_carry_text_without_the_end_token_length_and_seed() -> None:
     engine = CountingEngine()
     batches = plan_batches(PROMPTS, n=3, batch_size=4, seed=1, benchmark="b")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,8 @@ def test_a_score_that_says_nothing_of_the_model() -> None:
     told = unheard([cut, silent, code], Path("DIR"))
     assert "none of 2 responses that ended has </think>" in told
     assert "evaluation.grade output=DIR grading.require_thinking=false --again" in told
+    pasted = shlex.split(unheard([silent], Path("my scores")).splitlines()[-1])
+    assert pasted.count("output=my scores") == 2
     thinks = replace(silent, text="<think>x</think> I do not know")
     for samples in ([cut], [], [silent, thinks], [silent, sample("b", 1, "wrong")]):
         assert unheard(samples, Path("DIR")) == ""

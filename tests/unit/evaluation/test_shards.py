@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from evaluation import merge as merge_module
 from evaluation import merging
+from evaluation import run as run_module
 from evaluation.merge import main as merge_command
 from evaluation.merging import MergeError, begin, merge, unfinished
 from evaluation.run import main as run
@@ -22,7 +24,9 @@ from evaluation.samples import Sample, SamplesError
 from evaluation.score import main as score
 from evaluation.shards import Shard, finish
 from evaluation.tasks import Task, read_task
-from recipes.data.jsonl import write_jsonl
+from recipes.data import tiny_code
+from recipes.data.jsonl import problem_row, write_jsonl
+from recipes.grading.graders import Grader
 from recipes.settings.compose import compose
 from tests.unit.evaluation import tiny_checkpoint
 from tests.unit.servers.fault_server import MODEL
@@ -122,7 +126,13 @@ def test_more_samples_in_shards_of_another_number(
     assert "and the whole is to be drawn; go on with evaluation.shards=2" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         score([f"output={tmp_path}"])
-    assert f"first: python -m evaluation.merge output={tmp_path}" in capsys.readouterr().err
+    assert (
+        f"tiny_math lies there in shards; first: python -m evaluation.merge output={tmp_path}"
+        in capsys.readouterr().err
+    )
+    with pytest.raises(SystemExit):
+        score([f"output={tmp_path}", "benchmark=tiny_math"])
+    assert "tiny_math lies there in shards" in capsys.readouterr().err
     run([*served, *shard_words(0, tmp_path, 2)])
     assert_same(tmp_path, whole)
 
@@ -161,6 +171,45 @@ def test_batches_draw_the_same_in_shards(tmp_path: Path) -> None:
     for index in (2, 0, 1):
         run([*words, *shard_words(index, tmp_path / "three")])
     assert_same(tmp_path / "three", tmp_path / "one")
+
+
+def test_jobs_that_merge_a_benchmark_each_still_write_the_page(
+    steady: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Job 1 runs between the two benchmarks of job 0: it merges the first one, and job 0 the second."""
+    write_jsonl(tmp_path / "heldout.jsonl", ROWS)
+    write_jsonl(tmp_path / "heldout_code.jsonl", map(problem_row, tiny_code.problems(0, "heldout", 2)))
+    words = ["engine=openai", f"engine.url={steady}", f"engine.model={MODEL}", "benchmark=tiny_math,tiny_code", "n=2"]
+    words += [f"data.directory={tmp_path}", "max_response_length=64"]
+    output = tmp_path / "out"
+    calls: list[str] = []
+    sent: list[bool] = []
+
+    def finish_shard(task: Task, grader: Grader) -> bool:
+        calls.append(task.name)
+        if calls == ["tiny_math", "tiny_code"]:
+            run([*words, *shard_words(1, output, 2)])
+            assert (output / "tiny_math" / "samples.jsonl").exists() and not (output / "report.html").exists()
+            assert sent == []
+        return finish_one(task, grader)
+
+    finish_one = run_module.finish_shard
+    monkeypatch.setattr(run_module, "finish_shard", finish_shard)
+    monkeypatch.setattr(run_module, "send_scores", lambda *_: sent.append((output / "report.html").is_file()) or [])
+    run([*words, *shard_words(0, output, 2)])
+    assert calls == ["tiny_math", "tiny_code", "tiny_math", "tiny_code"]
+    assert set(json.loads((output / "scores.json").read_text())) == {"tiny_math", "tiny_code"}
+    assert sent == [True]
+    assert capsys.readouterr().out.count("Report: ") == 1
+
+
+def test_a_merge_writes_the_page(served: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in range(2):
+        sample([*served, *shard_words(index, tmp_path, 2), "evaluation.report=true"])
+    sent: list[bool] = []
+    monkeypatch.setattr(merge_module, "send_scores", lambda *_: sent.append((tmp_path / "report.html").is_file()) or [])
+    merge_command([f"output={tmp_path}"])
+    assert sent == [True]
 
 
 # What follows needs no engine: shards are written as evaluation.sample writes them.
@@ -283,7 +332,12 @@ def test_a_merge_that_is_killed_goes_on(task: Task, monkeypatch: pytest.MonkeyPa
         merge(task.folder)
     found = task.store.load()
     assert list(found.values()) == [drawn(problem, index) for problem in IDS for index in range(N)]
-    assert sorted(path.name for path in task.folder.iterdir()) == ["samples.jsonl", "sampling.json", "settings.yaml"]
+    assert sorted(path.name for path in task.folder.iterdir()) == [
+        "grading.json",
+        "samples.jsonl",
+        "sampling.json",
+        "settings.yaml",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from evaluation import score as score_module
 from evaluation.report import main
 from evaluation.reporting.page import labels, write_report
-from evaluation.run import _report
+from evaluation.saved import saved_tasks
+from evaluation.score import renew_page
 from recipes.records import Problem
 from tests.unit.evaluation.reporting.folders import evaluated, problems, sample, scores, solved
 
@@ -176,9 +178,38 @@ def test_what_the_command_refuses(words: list[str], message: str, capsys: pytest
     assert message in capsys.readouterr().err
 
 
+def test_words_of_now_do_not_change_how_the_samples_were_drawn(tmp_path: Path) -> None:
+    evaluated(tmp_path / "out", problems(1), solved({"p0": 1}, 1), 1)
+    words = ["evaluation.temperature=0.1", "evaluation.top_p=0.5", "evaluation.max_response_length=7"]
+    html = write_report(tmp_path / "out", words=words).read_text(encoding="utf-8")
+    told = re.search(r"temperature \S+, top-p \S+, up to \S+ tokens", html)
+    assert told is not None and told[0] == "temperature 0.6, top-p 0.95, up to 32,768 tokens"
+
+
+def test_other_scores_are_another_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is sent to a tracker."""
+    output = tmp_path / "out"
+    evaluated(output, problems(2), solved({"p0": 1, "p1": 2}, 2), 2)
+    page(output)
+    sent: list[list[tuple[str, str | None]]] = []
+
+    def send(folder: Path, _: object) -> list[str]:
+        sent.append(row((folder / "report.html").read_text(encoding="utf-8"), "tiny_math", 10))
+        return []
+
+    monkeypatch.setattr(score_module, "send_scores", send)
+    score_module.main([f"output={output}", "n=1"])
+    (cells,) = sent
+    assert (cells[1][1], cells[6][1]) == ("1.0", "1")
+
+
 def test_scores_stand_when_the_page_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evaluated(tmp_path / "out", problems(1), solved({"p0": 1}, 1), 1)
+    tasks = saved_tasks([f"output={tmp_path / 'out'}"], to_grade=False)
+    renew_page(tasks, "python -m evaluation.score")
+    assert (tmp_path / "out" / "report.html").is_file()
     (tmp_path / "out_tiny_math.jsonl").unlink()
-    _report(tmp_path / "out")
+    renew_page(tasks, "python -m evaluation.score")
+    assert not (tmp_path / "out" / "report.html").exists(), "a page of before is none of these scores"
     assert f"no {tmp_path / 'out'}/report.html: " in capsys.readouterr().err
     assert scores(tmp_path / "out")["tiny_math"]["avg"] == 1.0
