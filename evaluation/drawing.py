@@ -14,6 +14,7 @@ from evaluation.server_sampling import sample_from_server, seed_of, server_of
 from evaluation.store import Key
 from evaluation.tasks import Task
 from recipes.data.prompts import EncodedPrompt, encode_prompts
+from recipes.data.thinking import sound_text
 from recipes.data.tokenizer import load_tokenizer
 from recipes.records import Generation
 from recipes.rollouts.engine import RolloutEngine
@@ -145,7 +146,7 @@ def draw_by_key(
                 problem_id=prompt.problem.id,
                 sample=sample,
                 seed=seeds[index],
-                text=tokenizer.decode(list(text), skip_special_tokens=False),
+                text=sound_text(tokenizer.decode(list(text), skip_special_tokens=False)),
                 tokens=len(generation.tokens),
                 truncated=generation.truncated,
                 seconds=round(generation.seconds, 3),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from evaluation.samples import Sample
 from evaluation.store import Key
 from recipes.data.prompts import EncodedPrompt
+from recipes.data.thinking import sound_text
 from recipes.records import Generation
 from recipes.rollouts.engine import RolloutEngine
 from recipes.rollouts.group_sampling import Decoder, sampling_seed
@@ -68,7 +69,7 @@ def sample_batches(
                     problem_id=prompt.problem.id,
                     sample=sample,
                     seed=batch.seed,
-                    text=tokenizer.decode(list(text), skip_special_tokens=False),
+                    text=sound_text(tokenizer.decode(list(text), skip_special_tokens=False)),
                     tokens=len(generation.tokens),
                     truncated=generation.truncated,
                     seconds=round(generation.seconds, 3),

@@ -23,5 +23,10 @@ def thinking_response(text: str) -> str:
 
 
 def sound_text(text: str) -> str:
-    """The text as UTF-8 can hold it: half a surrogate pair, which JSON lets pass, becomes U+FFFD."""
-    return _LONE.sub("\ufffd", text)
+    """The text as UTF-8 can hold it: half a surrogate pair, which JSON lets pass, becomes U+FFFD.
+
+    Two halves that stand side by side, as where a server cut its stream between them, become their character.
+    """
+    if _LONE.search(text) is None:
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -41,3 +41,4 @@ def test_twice_is_once(text: str) -> None:
 def test_half_a_surrogate_pair_is_replaced() -> None:
     assert sound_text("a\ud83d b") == "a\ufffd b"
     assert sound_text("a😀") == "a😀"
+    assert sound_text("\ud83d\ude00, \ude00\ud83d") == "😀, \ufffd\ufffd"
