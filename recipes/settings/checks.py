@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from recipes.atomic_files import file_in_the_way
 from recipes.settings import parallelism
 from recipes.settings.benchmarks import benchmark_problems, benchmarks
 from recipes.settings.bounds import bound_problems
@@ -97,7 +98,15 @@ def file_problems(settings: AnySettings, command: str) -> list[SettingsProblem]:
         problems.append(
             SettingsProblem(key, f"{path}: {state}", what, _other_path(key, found) + _demo_hint(settings, key))
         )
+    if isinstance(settings, Settings) and command == "evaluate":
+        problems += _output(settings.evaluation)
     return problems
+
+
+def _output(evaluation: EvaluationSettings) -> Iterator[SettingsProblem]:
+    if (file := file_in_the_way(evaluation.output)) is not None:
+        found = f"{evaluation.output}: {file} is a file"
+        yield SettingsProblem("evaluation.output", found, "a folder, or a place for one", f"evaluation.output={file}_1")
 
 
 def _inputs(settings: AnySettings, command: str) -> Iterator[tuple[str, str, str]]:
