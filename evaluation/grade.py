@@ -12,10 +12,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from tqdm import tqdm
 
 from evaluation.grading import grade_samples
+from evaluation.orderly_end import old_verdicts_stand, orderly_end, verdicts_kept
 from evaluation.samples import Sample
 from evaluation.saved import saved_tasks
 from evaluation.store import in_order
@@ -35,9 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     with checked_input("python -m evaluation.grade"):
         tasks = saved_tasks([word for word in words if word != AGAIN])
-    with Grader(GradingOptions(**vars(tasks[0].settings.grading))) as grader:
+    again = AGAIN in words
+    output = Path(tasks[0].settings.evaluation.output)
+    with (
+        orderly_end("python -m evaluation.grade", output, old_verdicts_stand if again else verdicts_kept),
+        Grader(GradingOptions(**vars(tasks[0].settings.grading))) as grader,
+    ):
         for task in tasks:
-            grade_task(task, grader, again=AGAIN in words)
+            grade_task(task, grader, again=again)
 
 
 def grade_task(task: Task, grader: Grader, *, again: bool = False) -> None:

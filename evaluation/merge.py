@@ -17,7 +17,8 @@ from pathlib import Path
 
 from evaluation.grade import grade_task
 from evaluation.merging import MergeError, merge, merge_lock, unfinished
-from evaluation.saved import saved_tasks
+from evaluation.orderly_end import orderly_end, verdicts_kept
+from evaluation.saved import path_of, saved_tasks
 from evaluation.score import score_task
 from evaluation.shards import finish, shard_folders
 from evaluation.tasks import Task
@@ -36,12 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     with checked_input(COMMAND):
         output, names, others = _split(words)
+        _require_evaluation(output)
         with merge_lock(output):
             for name in _with_shards(output, names):
                 print(f"{name}: {len(merge(output / name, others).store.load())} samples merged")
         only = [f"benchmark={','.join(names)}"] if names else []
         tasks = saved_tasks([f"output={output}", *only, *others])
-    with Grader(GradingOptions(**vars(tasks[0].settings.grading))) as grader:
+    with (
+        orderly_end(COMMAND, output, verdicts_kept),
+        Grader(GradingOptions(**vars(tasks[0].settings.grading))) as grader,
+    ):
         for task in tasks:
             grade_task(task, grader)
             print(score_task(task))
@@ -86,7 +91,7 @@ def _split(words: Sequence[str]) -> tuple[Path, list[str], list[str]]:
     for word in words:
         key, _, value = word.partition("=")
         if key in ("output", "evaluation.output"):
-            output = Path(value.strip("\"'"))
+            output = path_of(value)
         elif key == "benchmark":
             names = [name for name in value.split(",") if name]
         else:
@@ -94,6 +99,13 @@ def _split(words: Sequence[str]) -> tuple[Path, list[str], list[str]]:
     if output is None:
         raise MergeError("output=DIR is missing: the folder that the shards were drawn into")
     return output, names, others
+
+
+def _require_evaluation(output: Path) -> None:
+    """Nothing is written, not even the lock, to a folder that somebody named by mistake."""
+    if not any(found for pattern in ("*/shards/*", "*/sampling.json") for found in output.glob(pattern)):
+        what = "no shards there" if output.is_dir() else "no such folder"
+        raise MergeError(f"output={output}: {what}; expected the folder that the shards were drawn into")
 
 
 def _with_shards(output: Path, names: Sequence[str]) -> list[str]:
