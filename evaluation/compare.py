@@ -15,10 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from evaluation.paired import Paired
 from evaluation.reporting.folder import compare, sampled_otherwise, scored
@@ -26,6 +23,7 @@ from evaluation.reporting.numbers import interval, p_value, points, signed
 from evaluation.samples import SamplesError
 from evaluation.saved import path_of
 from recipes.atomic_files import file_in_the_way, write_text
+from recipes.reporting.uncut_table import print_uncut
 from recipes.user_input import checked_input
 
 LISTED = 20
@@ -82,19 +80,19 @@ def compare_folders(a: Path, b: Path) -> tuple[dict[str, Paired], list[str]]:
 
 
 def _show(folders: Sequence[Path], pairs: Mapping[str, Paired], notes: Sequence[str]) -> None:
-    console = Console(width=None if Console().is_terminal else 140, highlight=False)
-    caption = "points of 100; ±: over new samples; interval and p: over problems (paired t, sign-flip permutations)"
-    table = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
-    for index, heading in enumerate(("benchmark", "problems", "A", "B", "B - A", "±", "95%", "p", "gained", "lost")):
-        table.add_column(heading, justify="left" if index == 0 else "right", no_wrap=True)
-    for name, found in pairs.items():
-        table.add_row(
-            escape(name), f"{len(found.per_problem):,}", points(found.avg_a), points(found.avg_b),
+    console = Console(highlight=False)
+    headings = ("benchmark", "problems", "A", "B", "B - A", "±", "95%", "p")
+    rows = [
+        [
+            name, f"{len(found.per_problem):,}", points(found.avg_a), points(found.avg_b),
             signed(found.difference), points(found.stderr_sampling, 2), interval(found.ci95_problems),
-            p_value(found.p_value), str(len(found.gained)), str(len(found.lost)),
-        )  # fmt: skip
-    console.print(f"A: {folders[0]}\nB: {folders[1]}", markup=False, soft_wrap=True)
-    console.print(table)
+            p_value(found.p_value),
+        ]
+        for name, found in pairs.items()
+    ]  # fmt: skip
+    console.print(f"A: {folders[0]}\nB: {folders[1]}\n", markup=False, soft_wrap=True)
+    print_uncut(console, headings, rows, wrapped="benchmark")
+    console.print("points of 100; ±: over new samples; 95% and p: over problems\n(paired t, sign-flip permutations)\n")
     for name, found in pairs.items():
         for what, problems in (("gained", found.gained), ("lost", found.lost)):
             shown = [
@@ -102,8 +100,8 @@ def _show(folders: Sequence[Path], pairs: Mapping[str, Paired], notes: Sequence[
                 for problem in problems[:LISTED]
             ]
             more = [f"{len(problems) - LISTED} more"] if len(problems) > LISTED else []
-            if problems:
-                console.print(f"{name}, {what}: {', '.join(shown + more)}", markup=False, soft_wrap=True)
+            named = f": {', '.join(shown + more)}" if problems else ""
+            console.print(f"{name}, {what} {len(problems)}{named}", markup=False, soft_wrap=True)
     for note in notes:
         console.print(f"Note: {note}", markup=False, soft_wrap=True)
 

@@ -120,7 +120,15 @@ def require_room(folder: Path, budget: int, longest_prompt: int) -> None:
 
 
 def require_positions(config: Path, positions: int | None, budget: int, longest_prompt: int) -> None:
-    if positions is not None and longest_prompt + budget > positions:
+    if positions is None:
+        return
+    if longest_prompt >= positions:
+        raise ValueError(
+            f"the longest prompt alone takes {longest_prompt} tokens, expected fewer than the {positions} positions of "
+            f"{config}; no evaluation.max_response_length helps: use a model with more positions, or a benchmark with "
+            "shorter problems"
+        )
+    if longest_prompt + budget > positions:
         raise ValueError(
             f"evaluation.max_response_length={budget}: with a prompt of {longest_prompt} tokens more than the "
             f"{positions} positions of {config}; use at most {positions - longest_prompt}"

@@ -233,20 +233,26 @@ def scan(request: Request, tasks: Sequence[Task]) -> dict[str, Any]:
 
 
 def table(report: dict[str, Any]) -> str:
-    """What the screen shows: one benchmark a line, in columns that tabs align, and one line for each training file."""
-    head = [f"{part} {what}" for part in PARTS for what in ("overlap", "half", "whole")]
-    rows = [["benchmark", "problems", *head, "short", "too short"]]
+    """What the screen shows: two lines for each benchmark, in columns that tabs align, and what they leave unsaid."""
+    rows = [["benchmark", "problems", "training", "overlap", "half", "whole"]]
+    notes = []
+    ngram = report["ngram"]
     for name, found in report["benchmarks"].items():
-        counted = [found[part][what] for part in PARTS for what in ("overlapping", "half", "whole")]
-        short = (len(found["looked_for_as_a_whole"]), len(found["too_short"]))
-        rows.append([str(cell) for cell in (name, found["problems"], *counted, *short)])
-    lines = [f"# problems that share a {report['ngram']}-gram of words with training prompts, with responses"]
-    lines += tab_aligned(rows)
-    lines += [
-        f"# {account['file']}: {account['rows']} rows, {account['prompts']} prompts, {account['responses']} responses, "
-        f"{account['without_text']} rows without text, {account['bad']} rows that cannot be read"
-        for account in report["training"]
-    ]
+        for part in PARTS:
+            counted = [found[part][what] for what in ("overlapping", "half", "whole")]
+            rows.append([name, str(found["problems"]), f"{part}s", *map(str, counted)])
+        if short := len(found["looked_for_as_a_whole"]):
+            notes.append(f"# {name}: short {short}: fewer words than {ngram}, looked for as a whole")
+        if short := len(found["too_short"]):
+            notes.append(f"# {name}: too short {short}: fewer words than {SHORTEST}, not looked for")
+    lines = [f"# problems that share a {ngram}-gram of words with training prompts, with responses"]
+    lines += [*tab_aligned(rows), *notes]
+    for account in report["training"]:
+        lines += [
+            f"# {account['file']}:",
+            f"#   {account['rows']} rows, {account['prompts']} prompts, {account['responses']} responses",
+            f"#   {account['without_text']} rows without text, {account['bad']} rows that cannot be read",
+        ]
     return "\n".join(lines)
 
 

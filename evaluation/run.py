@@ -6,8 +6,10 @@
 
 Several benchmarks share one process: the model is loaded once. Writes DIR/scores.json, DIR/scores.csv,
 DIR/report.html and DIR/<benchmark>/samples.jsonl, one record per sample with its verdict. Killed, the same command goes
-on where it was; a larger n adds samples. evaluation.sample, evaluation.grade, evaluation.score and evaluation.report do
-one step each. A response that hit the length budget counts as not solved, as in the training reward.
+on where it was; a larger n adds samples. Without output= a checkpoint has a folder beside it: RUN/evaluation for
+RUN/model.nemo, hf_evaluation for a folder hf. evaluation.sample, evaluation.grade, evaluation.score and
+evaluation.report do one step each. A response that hit the length budget counts as not solved, as in the training
+reward.
 
 shards=8 shard=0 ... 7 are eight jobs that draw and grade a part each, on machines that share DIR; the last one to
 finish puts the parts together (evaluation.merge).

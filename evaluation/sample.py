@@ -45,13 +45,14 @@ from recipes.data.prompts import encode_prompts
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.settings.compose import settings_from_command_line
 from recipes.settings.schema import Settings
+from recipes.settings.vocabulary_checks import require_vocabulary
 from recipes.user_input import checked_input
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command ``python -m evaluation.sample``."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    settings = own_logs(settings_from_command_line("evaluate", __doc__ or "", arguments))
+    settings = own_logs(settings_from_command_line("evaluate", __doc__ or "", arguments, module="evaluation.sample"))
     with orderly_end("python -m evaluation.sample", Path(settings.evaluation.output)):
         tasks, ranks = sample_tasks(settings, "evaluation.sample", arguments)
     for task in tasks:
@@ -152,6 +153,7 @@ def _weights(settings: Settings) -> dict[str, Any]:
 
 def _from_megatron(settings: Settings, tasks: Sequence[Task], module: str, arguments: Sequence[str]) -> OpenEngine:
     tokenizer = load_tokenizer(settings.model.tokenizer)
+    require_vocabulary(settings, len(tokenizer))
     plans, _ = plans_of(tasks, tokenizer)
     require_same_architecture(Path(str(settings.engine.checkpoint)), settings.model)
 

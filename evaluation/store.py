@@ -25,6 +25,8 @@ from recipes.records import Verdict
 _LAST = 999
 Key = tuple[str, int]
 """Problem id and index of the sample."""
+_MODEL = ("engine", "weights", "model", "api")
+"""Keys of an identity that tell one model from another."""
 _NAMES = tuple(field.name for field in fields(Sample))
 _FIELDS = frozenset(_NAMES)
 _GRADE = frozenset({"problem_id", "sample", "verdict", "extracted", "first_failure"})
@@ -62,8 +64,11 @@ class SampleStore:
     def require_same(self, identity: Mapping[str, Any], *, replace: bool) -> None:
         """Refuse as ``claim`` does; writes nothing."""
         if (differing := self.differences(identity)) and not replace:
+            known = self.identity
+            other_model = any(known.get(name) != identity.get(name) for name in _MODEL)
+            how = "of another model (weights: the manifest's SHA-256, or a path)" if other_model else "drawn otherwise"
             raise SamplesError(
-                f"{self.folder} holds samples that were drawn otherwise: {'; '.join(differing)}. Give the old "
+                f"{self.folder} holds samples {how}: {'; '.join(differing)}. Give the old "
                 f"words to go on, output=OTHER for new samples, or replace=true to remove these"
             )
 

@@ -3,8 +3,9 @@
 # with --local, the same steps one after the other on this machine.
 #   launcher/curriculum.sh [--dry-run] [--local] [--from STAGE] [--to STAGE] curriculum=acereason_1_1 key=value ...
 #   launcher/curriculum.sh cluster=cpu          the demo, on CPU nodes or on this machine
-# What is finished is skipped, so the same command goes on after a failure. --dry-run prints the sbatch lines and an upper
-# bound of the GPU hours, needs no Slurm when cluster=... is given, and submits nothing. Site variables: site.example.sh.
+# What is finished is skipped, so the same command goes on after a failure. --dry-run prints the sbatch lines and the GPU
+# hours (one time limit for each job, and the most that its requeues can make of it), needs no Slurm when cluster=... is
+# given, and submits nothing. Site variables: site.example.sh.
 set -euo pipefail
 # shellcheck source=launcher/job.bash
 . "$(dirname "$(readlink -f "$0")")/job.bash"
@@ -111,10 +112,13 @@ seconds_of() {
   echo $((10#$days * 86400 + 10#${parts[0]} * 3600 + 10#${parts[1]} * 60 + 10#${parts[2]}))
 }
 
-GPU_SECONDS=0 SUBMITTED=0
+GPU_SECONDS=0 MOST_SECONDS=0 SUBMITTED=0
+MAX_RESTARTS=${MAX_RESTARTS:-20} # as in job.bash
+[[ $MAX_RESTARTS =~ ^[0-9]+$ ]] || die "$EX_USAGE" "MAX_RESTARTS=$MAX_RESTARTS: a whole number is expected, such as 20"
 declare -A IDS=()
 job() { # NAME SCRIPT AFTER STATE NODES DEVICES_PER_NODE ACCELERATOR WORD ...: submit it, or print how
   local name=$1 script=$2 after=$3 state=$4 nodes=$5 devices=$6 accelerator=$7 line dependency='' limit id other text gpus=0
+  local starts=1 seconds times=''
   local tasks=$devices
   shift 7
   if [ "$state" = "done" ]; then
@@ -148,9 +152,16 @@ job() { # NAME SCRIPT AFTER STATE NODES DEVICES_PER_NODE ACCELERATOR WORD ...: s
   if [ -n "$dependency" ]; then line+=(--kill-on-invalid-dep=yes "--dependency=afterok$dependency"); fi
   line+=(${SBATCH_FLAGS[@]+"${SBATCH_FLAGS[@]}"} "$LAUNCHER/$script" "$@")
   if ((gpus)); then
-    printf '# %s: at most %s GPU hours (%s nodes x %s x %s)\n' "$name" "$(hours $((gpus * $(seconds_of "$limit"))))" \
-      "$nodes" "$devices" "$limit"
-    GPU_SECONDS=$((GPU_SECONDS + gpus * $(seconds_of "$limit")))
+    case $script in
+      sft.sh | stage_*.sh) # they requeue themselves before their time limit
+        starts=$((MAX_RESTARTS + 1))
+        times=", at most $starts times"
+        ;;
+    esac
+    seconds=$((gpus * $(seconds_of "$limit")))
+    printf '# %s: %s GPU hours (%s nodes x %s x %s)%s\n' "$name" "$(hours $seconds)" "$nodes" "$devices" "$limit" "$times"
+    GPU_SECONDS=$((GPU_SECONDS + seconds))
+    MOST_SECONDS=$((MOST_SECONDS + seconds * starts))
   fi
   if [ -n "$DRY_RUN" ]; then # the id, which nobody knows yet, is a variable
     IDS[$name]=@ID_${name//[^A-Za-z0-9_]/_}
@@ -191,5 +202,6 @@ else
   if [ "$GENERATES" = yes ]; then shell_line "$here" -m recipes.run_curriculum --prepare "${WORDS[@]}"; fi
 fi
 eval "$(tail -n +2 <<<"$records")"
-printf '# at most %s GPU hours: every job up to its time limit, once; a job that requeues itself takes it again\n' "$(hours $GPU_SECONDS)"
+printf '# one time limit each: %s GPU hours; with every requeue (MAX_RESTARTS=%s) at most %s, node failures apart\n' \
+  "$(hours $GPU_SECONDS)" "$MAX_RESTARTS" "$(hours $MOST_SECONDS)"
 if [ -z "$DRY_RUN" ]; then say "$SUBMITTED jobs submitted; logs: $RUN_DIRECTORY/slurm, jobs: squeue --me"; fi

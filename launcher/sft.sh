@@ -11,7 +11,7 @@
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.out
 # Supervised fine-tuning on teacher responses, math and code (paper §3.1).
-#   sbatch launcher/sft.sh model.restore_from=base.nemo data.train=sft.jsonl
+#   sbatch launcher/sft.sh model.restore_from=base.nemo data.directory=DATA
 # Slurm runs a copy of this file, so the checkout is looked for: around the file, in REPO_ROOT, where the job's record
 # says, and where sbatch was called.
 record=$(scontrol show job "${SLURM_JOB_ID:-0}" 2>/dev/null | sed -n '/^ *Command=/{s///;s|/launcher/sft\.sh.*||p;q}')

@@ -11,7 +11,7 @@
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.out
 # GRPO, math only, stage 2: budget 16K tokens (paper §3.2.3).
-#   sbatch launcher/stage_math2.sh model.restore_from=runs/math1/model.nemo data.train=problems.jsonl
+#   sbatch launcher/stage_math2.sh model.restore_from=runs/math1/model.nemo data.directory=DATA
 # Slurm runs a copy of this file, so the checkout is looked for: around the file, in REPO_ROOT, where the job's record
 # says, and where sbatch was called.
 record=$(scontrol show job "${SLURM_JOB_ID:-0}" 2>/dev/null | sed -n '/^ *Command=/{s///;s|/launcher/stage_math2\.sh.*||p;q}')

@@ -28,6 +28,7 @@ from recipes.rollouts.expected_lengths import ExpectedLengths
 from recipes.settings.compose import settings_from_command_line
 from recipes.settings.parallelism import grading_workers
 from recipes.settings.schema import Settings
+from recipes.settings.vocabulary_checks import require_vocabulary
 from recipes.training.run_folder import RunFolder, parent_weights
 from recipes.training.stage_prompts import StagePrompts, read_stage_prompts
 from recipes.user_input import checked_input
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with checked_input("python -m recipes.calibrate_temperature"):
         require_rollout_engine(settings)
         tokenizer = load_tokenizer(settings.model.tokenizer)
+        require_vocabulary(settings, len(tokenizer))
         prompts = read_stage_prompts(settings, tokenizer)
         if settings.model.restore_from is not None:
             require_same_architecture(Path(settings.model.restore_from), settings.model)

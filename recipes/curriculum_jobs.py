@@ -21,9 +21,9 @@ from pathlib import Path
 from recipes.curriculum.jobs import plan_jobs
 from recipes.curriculum.progress import Progress, only_one
 from recipes.curriculum.selection import Selection, split_flags
-from recipes.curriculum.steps import check_inputs, missing_inputs, plan_steps
+from recipes.curriculum.steps import check_inputs, plan_steps
 from recipes.settings.compose import compose, settings_from_command_line
-from recipes.settings.curriculum import StageCommand, stage_commands
+from recipes.settings.curriculum import StageCommand, missing_inputs, stage_commands
 from recipes.settings.errors import SettingsError
 from recipes.settings.schema import Settings
 from recipes.user_input import checked_input
@@ -36,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     flags, words = split_flags(sys.argv[1:] if arguments is None else arguments, "--plan", "--record")
     if flags.plan and not any(word.startswith(f"{FIRST_WEIGHTS}=") for word in words):
         words += _stand_in(words)
-    settings = settings_from_command_line("curriculum", __doc__ or "", words, require_files=not flags.plan)
+    settings = settings_from_command_line(
+        "curriculum", __doc__ or "", words, require_files=not flags.plan, module="recipes.curriculum_jobs"
+    )
     root = Path(settings.run.directory)
     with checked_input("python -m recipes.curriculum_jobs"):
         stages = stage_commands(words)

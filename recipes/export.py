@@ -1,8 +1,6 @@
 """A checkpoint as something that is served: a Hugging Face folder, or a folder for TensorRT-LLM.
 
-    python -m recipes.export checkpoint=runs/demo/math4/model.nemo format=hf output=exported
-    python -m recipes.export checkpoint=runs/code2/model.nemo format=trtllm output=engine max_seq_len=34816
-    python -m recipes.export checkpoint=exported format=trtllm backend=pytorch output=served
+    python -m recipes.export checkpoint=CHECKPOINT format=FORMAT output=FOLDER [KEY=VALUE ...]
 
 format=hf loads with AutoModelForCausalLM and AutoTokenizer; the .nemo may come from any tensor and pipeline parallel
 size. No GPU, and memory for a few tensors only.
@@ -206,7 +204,7 @@ def _dry_run(settings: ExportSettings) -> list[str]:
         return []
     checkpoint, output, deployment = Path(settings.checkpoint), Path(settings.output), settings.deployment
     if not checkpoint.exists():
-        return ["# commands  those of a checkpoint that is there"]
+        return ["# commands  shown when the checkpoint is there: sizes and lengths follow from it"]
     try:
         model = limits.architecture(checkpoint)
     except (ConversionError, CheckpointMismatch) as error:

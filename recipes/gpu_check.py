@@ -116,7 +116,7 @@ def _check_words(words: Sequence[str], gpus: Sequence[Gpu]) -> GpuCheck:
     from recipes.reporting.checklist import Checklist
     from recipes.settings.compose import settings_from_command_line
 
-    settings = settings_from_command_line("grpo", __doc__ or "", words, require_files=False)
+    settings = settings_from_command_line("grpo", __doc__ or "", words, require_files=False, module="recipes.gpu_check")
     root = Path(settings.run.directory)
     with checked_input(COMMAND):
         require_known_model(settings)

@@ -2,6 +2,7 @@
 
     python -m recipes.grade math IN.jsonl OUT.jsonl
     python -m recipes.grade code IN.jsonl OUT.jsonl --workers 8 --all-tests
+    python -m recipes.grade math IN.jsonl OUT.jsonl --thinking required     (the training reward, to the letter)
 
 Output order is input order, one row for each row.
 """
@@ -77,7 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m recipes.grade", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.grade",
+        description=__doc__,
+        epilog=f"math\n\n{MATH}\n\ncode\n\n{CODE}\n\nOptions: python -m recipes.grade math --help, or code --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     domains = parser.add_subparsers(dest="domain", required=True, metavar="{math,code}")
     defaults = OmegaConf.load(CONF / "base" / "grading.yaml")
     for domain, epilog in (("math", MATH), ("code", CODE)):
@@ -92,8 +98,10 @@ def _parser() -> argparse.ArgumentParser:
             "--thinking",
             choices=THINKING,
             default="auto",
-            help="required: nothing counts without </think>; anywhere: the whole response counts; auto (default): "
-            "required where a response shows a <think> or </think>",
+            help="required: nothing counts without </think>, as in the training reward and in evaluations "
+            "(grading.require_thinking=true); anywhere: the whole response counts; auto (default): required where a "
+            "response shows a <think> or </think>, so one with neither is graded as a whole and may be right here "
+            "although training gives it no reward",
         )
         command.set_defaults(**{str(key): value for key, value in defaults.items() if key != "workers"})
     code, math = domains.choices["code"], domains.choices["math"]

@@ -8,9 +8,10 @@ RUN is the directory of a finished stage, a .nemo with its manifest, or the fold
     python -m recipes.lineage runs/demo --json | jq '.[].scores'
 
 A finished stage records in its manifest.json the weights that it started from, by the hash of their manifest. Read back
-from RUN, that gives a line for each checkpoint, the first weights first: stage, kind, steps, commit (+ changes: tracked
-files differed from it), data files with the start of their SHA-256, score (avg@n of the evaluation, else the newest
-held-out value of the stage), wall and GPU hours over all starts, place. A folder that was moved as a whole is followed.
+from RUN, that gives a line for each checkpoint, the first weights first: stage, kind, steps, score (avg@n of the
+evaluation, else the newest held-out value of the stage), wall and GPU hours over all starts. Below the table stand
+commit (+ changes: tracked files differed from it), data files with the start of their SHA-256, and place of each. A
+folder that was moved as a whole is followed.
 
 problem: a parent is missing, its manifest is not the recorded one any more, or weights do not have the size and hash
 that their manifest says (the hash of weights up to 1 GiB; of larger ones the size alone).

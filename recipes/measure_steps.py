@@ -8,9 +8,9 @@ Reads and writes below run.directory: model.nemo, rollouts.json, reference.json,
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,6 +25,7 @@ from recipes.gpu_checking.measurements import Half, Measurements, Speed
 from recipes.records import Generation, Group, Problem, Rollout, Verdict
 from recipes.settings.compose import compose
 from recipes.settings.schema import GrpoSettings, Settings
+from recipes.user_input import checked_input
 
 if TYPE_CHECKING:
     import torch
@@ -45,11 +46,24 @@ TIMED = 3
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command ``python -m recipes.measure_steps``."""
-    half, *words = sys.argv[1:] if arguments is None else arguments
-    settings = compose("grpo", words)
+    given = _parser().parse_args(arguments)
+    half, words = given.half, given.words
+    with checked_input("python -m recipes.measure_steps"):
+        settings = compose("grpo", words)
     start_frameworks(settings, "recipes.measure_steps", [half, *words])
     root = Path(settings.run.directory)
     measure(settings, reference=half == "reference").write(root / f"{half}.json")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.measure_steps",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("half", choices=("reference", "device"), help="which half")
+    parser.add_argument("words", nargs="*", default=[], metavar="KEY=VALUE", help="settings, as of recipes.run_grpo")
+    return parser
 
 
 def measure(settings: Settings, *, reference: bool) -> Half:

@@ -41,11 +41,11 @@ from recipes.preflighting.machine import on_node
 from recipes.preflighting.memory import memory_table
 from recipes.reporting.tab_aligned import tab_aligned
 from recipes.settings.commands import COMMANDS
-from recipes.settings.compose import compose
+from recipes.settings.compose import compose_as_far
 from recipes.settings.curriculum import stage_commands
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.preflight_facts import facts, shell_lines
-from recipes.settings.schema import Settings
+from recipes.settings.schema import ExportSettings, Settings
 
 FLAGS = ("--facts", "--on-node")
 CHECK_FILES = "preflight.check_files="
@@ -89,13 +89,18 @@ def _look(command: str | None, words: Sequence[str], node: bool) -> tuple[str, l
         if not preflight.check_files and COMMANDS[command or "grpo"].schema is Settings:
             weights = "curriculum.initial_model" if command == "curriculum" else "model.restore_from"
             overrides = [f"{weights}=null", *overrides]  # weights are files, and nobody has to name them here
-        settings = compose(command or "grpo", overrides)  # type: ignore[call-overload]
-        command = command or settings.stage.kind
-        assert command is not None
+        settings, still_open = compose_as_far(command or "grpo", overrides)
+        assert isinstance(settings, Settings | ExportSettings)
+        command = command or (settings.stage.kind if isinstance(settings, Settings) else "export")
+        overrides = [
+            *overrides,
+            *(f"{problem.key}=null" for problem in still_open),
+        ]  # the rest is looked at all the same
         if command == "curriculum" and isinstance(settings, Settings):
             findings = curriculum(preflight, settings, stage_commands(overrides), overrides)
         else:
             findings = preflight.command(settings, command)
+        findings.problems[:0] = still_open
     except SettingsError as error:
         return command or "grpo", [], [], Findings(problems=list(error.problems))
     table = memory_table(settings, command) if isinstance(settings, Settings) else []

@@ -1,4 +1,7 @@
-"""Writes the demo's data, tokenizer and first weights: ``python -m recipes.prepare_demo OUTPUT_DIR [--seed N]``."""
+"""Writes the demo's data, tokenizer and first weights.
+
+python -m recipes.prepare_demo OUTPUT_DIR [--seed N]
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from recipes.settings.compose import compose
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command ``python -m recipes.prepare_demo``."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.prepare_demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m recipes.prepare_demo", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("output", type=Path, metavar="OUTPUT_DIR", help="folder to write; its files are replaced")
     parser.add_argument("--seed", type=int, default=1, help="of problems, teacher and first weights (default 1)")
     given = parser.parse_args(arguments)

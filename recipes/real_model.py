@@ -77,7 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     own = [word for word in given if word.startswith("real_model.problems=")]
     words = [*PRESET, *(word for word in given if word not in own)]
-    settings = settings_from_command_line("grpo", __doc__ or "", words, require_files=False)
+    settings = settings_from_command_line(
+        "grpo", __doc__ or "", words, require_files=False, module="recipes.real_model"
+    )
     root = Path(settings.run.directory)
     with checked_input("python -m recipes.real_model"):
         if settings.cluster.nodes * settings.cluster.devices_per_node != 1 or settings.cluster.precision != "32":

@@ -8,7 +8,7 @@ RUN/summary.json, RUN/report.html, RUN/learning_curve.png and the last model in 
 export.on_finish=[hf,trtllm] also as an engine in RUN/final/engine.
 
 --from STAGE, --to STAGE: a part of it; stages before it must be done. --prepare: only what comes before the first stage
-(generated data, first weights). --report: only the report, from what is on disk.
+(generated data, first weights). --report: only the report and its table, from what is on disk.
 
 SIGUSR1: the running stage saves and ends, and so does this command, with exit status 75; the same command goes on.
 """
@@ -47,9 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stages = stage_commands(words)
             check_inputs(settings, stages)
             if flags.report:
-                report = _report(settings, stages, Progress.open(root, words))
-                _compare_evaluations(report)
-                report.write()
+                _show(_report(settings, stages, Progress.open(root, words)))
                 return
             while_running.enter_context(only_one(root))
             progress = Progress.open(root, words)

@@ -29,6 +29,7 @@ from recipes.settings.compose import settings_from_command_line
 from recipes.settings.parallelism import grading_workers
 from recipes.settings.preflight_facts import own_process_exports
 from recipes.settings.schema import Settings
+from recipes.settings.vocabulary_checks import require_vocabulary
 from recipes.training.epochs import EpochPlanner
 from recipes.training.run_folder import RunFolder
 from recipes.training.run_lock import require_free
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = settings_from_command_line("grpo", __doc__, arguments)
     stop, folder = StopSignal().install(), RunFolder(Path(settings.run.directory))
     with checked_input(COMMAND):
-        if folder.say_if_finished():
+        if folder.say_if_finished(settings):
             export_finished(settings, folder)
             return
         require_rollout_engine(settings)
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if alone:
             require_free(folder.directory)
         tokenizer = load_tokenizer(settings.model.tokenizer)
+        require_vocabulary(settings, len(tokenizer))
         prompts = read_stage_prompts(settings, tokenizer)
         if settings.model.restore_from is not None:
             require_same_architecture(Path(settings.model.restore_from), settings.model)

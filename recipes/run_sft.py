@@ -15,13 +15,16 @@ from pathlib import Path
 
 from recipes.backends.aligner.nemo_file import require_same_architecture, write_stage_model
 from recipes.backends.start import is_first_rank, is_launched, launch_ranks, start_frameworks
-from recipes.data.token_encoding import Encoding, token_table
+from recipes.data.token_encoding import EncoderDied, Encoding, token_table
 from recipes.data.token_tables import TokenTable, wait_for_table
 from recipes.data.tokenizer import load_tokenizer, pad_token_of
 from recipes.export import export_by_ranks, export_finished
 from recipes.settings.compose import settings_from_command_line
+from recipes.settings.demonstration_checks import Fitting, demonstration_problems, left_out, updates
+from recipes.settings.errors import SettingsError
 from recipes.settings.preflight_facts import own_process_exports
 from recipes.settings.schema import Settings
+from recipes.settings.vocabulary_checks import require_vocabulary
 from recipes.training.resume_checks import DemonstrationOrder
 from recipes.training.run_folder import RunFolder
 from recipes.training.run_lock import require_free
@@ -38,15 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = settings_from_command_line("sft", __doc__, arguments)
     stop, folder = StopSignal().install(), RunFolder(Path(settings.run.directory))
     with checked_input(COMMAND):
-        if folder.say_if_finished():
+        if folder.say_if_finished(settings):
             export_finished(settings, folder)
             return
         alone = not is_launched(settings.cluster)
         if is_first_rank():
             require_free(folder.directory)
-        pad_token = pad_token_of(load_tokenizer(settings.model.tokenizer))
+        tokenizer = load_tokenizer(settings.model.tokenizer)
+        require_vocabulary(settings, len(tokenizer))
+        pad_token = pad_token_of(tokenizer)
         train, validation = _tokens(settings, folder)
-        _require_a_batch(settings, train)
+        _require_enough(settings, train, validation)
         if settings.model.restore_from is not None:
             require_same_architecture(Path(settings.model.restore_from), settings.model)
         order = DemonstrationOrder.of(settings, len(train), train.record.digest)
@@ -66,7 +71,11 @@ def _tokens(settings: Settings, folder: RunFolder) -> tuple[TokenTable, TokenTab
     encoding = Encoding(settings.model.tokenizer, settings.data.instruction, settings.sft.max_sequence_length)
     sources = {"train": Path(settings.data.train), "validation": Path(settings.data.validation)}
     if is_first_rank():
-        train, validation = (token_table(path, folder.tokens, name, encoding) for name, path in sources.items())
+        try:
+            train, validation = (token_table(path, folder.tokens, name, encoding) for name, path in sources.items())
+        except EncoderDied as error:  # the message says it all; nothing that the user gave is wrong, so not status 2
+            print(f"{COMMAND}: {error}", file=sys.stderr)
+            raise SystemExit(1) from error
     else:
         train, validation = (
             wait_for_table(folder.tokens, name, encoding.made_from(path)) for name, path in sources.items()
@@ -74,12 +83,10 @@ def _tokens(settings: Settings, folder: RunFolder) -> tuple[TokenTable, TokenTab
     return train, validation
 
 
-def _require_a_batch(settings: Settings, train: TokenTable) -> None:
-    if len(train) < settings.sft.global_batch_size:
-        raise ValueError(
-            f"sft.global_batch_size is {settings.sft.global_batch_size}, but {settings.data.train} has only "
-            f"{len(train)} demonstrations that fit; use at most that many"
-        )
+def _require_enough(settings: Settings, train: TokenTable, validation: TokenTable) -> None:
+    """Demonstrations for a batch, for more updates than the warm-up has, and for a measurement."""
+    if problems := demonstration_problems(settings, Fitting(len(train)), Fitting(len(validation))):
+        raise SettingsError(problems)
 
 
 def _train(
@@ -103,13 +110,15 @@ def _train(
     progress = trainer_state(start.checkpoint)
     session = open_sft_session(
         settings,
-        demonstrations=len(train),
+        updates=updates(settings.sft, len(train)),
         restore_training_state=start.checkpoint.state if start.checkpoint else None,
     )
     ranks = MegatronRanks()
     folder.record_settings(settings, ranks)
     if ranks.is_main:
         print(train.report())
+        if line := left_out(settings, len(validation)):
+            print(line)
         folder.metrics.forget_from(start.step)
     trainer = EpochTrainer(
         session,

@@ -10,11 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from recipes.data.jsonl import DataFileError
+from recipes.data.sources.hub_access import hub_access
 
 Row = tuple[str, dict[str, Any]]
 """Where it stands (``FILE:line``), and the row."""
 
 WAY_OUT = "benchmark.path=FILE reads a copy that you have"
+HUB = "the hub, or its cache on this machine (HF_HOME)"
+
+
+class SourceUnavailable(DataFileError):
+    """A data set on the hub that cannot be had, whatever its rows are."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(Path(place), [f"{place} cannot be had ({reason}); expected {HUB}: {WAY_OUT}"])
 
 
 def rows_of(name: str, source: str, path: str | None) -> tuple[Path, Iterator[Row]]:
@@ -101,22 +111,23 @@ def hub_rows(place: str) -> Iterator[Row]:
     """Rows of a data set on the Hugging Face hub, from its cache when it is there.
 
     Raises:
-        DataFileError: it cannot be had.
+        SourceUnavailable: it cannot be had.
     """
     from datasets import load_dataset  # seconds to import
 
     where, _, part = place.partition("#")
     name, _, revision = where.partition("@")
     at = f"@{revision}" if revision else ""
+    unreachable = None
     try:
-        if part.endswith(".jsonl"):
-            files = [f"hf://datasets/{name}{at}/{file}" for file in part.split(",")]
-            table = load_dataset("json", data_files=files, split="train")
-        else:
-            config, _, split = part.partition(",")
-            table = load_dataset(name, config or None, split=split or "test", revision=revision or None)
+        with hub_access() as unreachable:
+            if part.endswith(".jsonl"):
+                files = [f"hf://datasets/{name}{at}/{file}" for file in part.split(",")]
+                table = load_dataset("json", data_files=files, split="train")
+            else:
+                config, _, split = part.partition(",")
+                table = load_dataset(name, config or None, split=split or "test", revision=revision or None)
     except Exception as error:  # the hub, the network and the data set each have their own
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        message = f"hf:{place} cannot be had ({reason[0][:200]}); expected the hub or its cache: {WAY_OUT}"
-        raise DataFileError(Path(f"hf:{place}"), [message]) from error
+        reason = unreachable or (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise SourceUnavailable(f"hf:{place}", reason) from error
     return ((f"hf:{name} row {number}", dict(row)) for number, row in enumerate(table, start=1))

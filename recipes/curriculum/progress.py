@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from recipes.atomic_files import write_text
+from recipes.checkpoints.export_record import is_export_of
 from recipes.checkpoints.manifest import file_sha256, manifest_path
-from recipes.curriculum.steps import Step
+from recipes.curriculum.steps import ENGINE, Step
 from recipes.settings.overrides import group_options
 from recipes.settings.stage_words import split_stage
 from recipes.settings.typed import CONF
@@ -64,10 +65,12 @@ class Progress:
             return False
         if step.trains:
             return bool(_json(step.output).get("complete")) and not self.outdated(step)
-        if step.entries and not step.entries <= _json(step.output).keys():
+        if step.entries and not _whole(step):
             return False
         weights = manifest_path(step.weights) if step.weights else None
-        return not (weights and weights.is_file()) or _modified(weights) <= _modified(step.output)
+        if weights is None or not weights.is_file() or _modified(weights) <= _modified(step.output):
+            return True
+        return _made_from(step, weights)  # a copy of the run may have its files in any order of time
 
     def outdated(self, step: Step) -> bool:
         """A stage was begun from other weights than those that are there now."""
@@ -134,6 +137,22 @@ def only_one(root: Path) -> Iterator[None]:
         except OSError as error:
             raise ProgressError(f"another run_curriculum is at work in {root}; wait for it or end it") from error
         yield
+
+
+def _whole(step: Step) -> bool:
+    """Every benchmark has its scores, and none is short of samples."""
+    scores = _json(step.output)
+    return step.entries <= scores.keys() and not any(scores[name].get("missing") for name in step.entries)
+
+
+def _made_from(step: Step, weights: Path) -> bool:
+    """Whether an evaluation or an export says itself that it is one of the weights of this manifest."""
+    assert step.weights is not None
+    if step.entries:
+        drawn = [_json(step.folder / name / "sampling.json").get("weights") for name in step.entries]
+        return set(drawn) == {file_sha256(weights)}
+    kind = "trtllm" if step.name == ENGINE else "hf"
+    return is_export_of(step.output.parent, step.weights, kind)
 
 
 def _begun(step: Step) -> bool:

@@ -10,17 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.settings.benchmarks import benchmarks
-from recipes.settings.checks import file_problems, value_problems
-from recipes.settings.compose import compose, deployment_words
-from recipes.settings.curriculum import StageCommand
-from recipes.settings.errors import SettingsError, SettingsProblem
+from recipes.settings.checks import value_problems
+from recipes.settings.compose import deployment_words
+from recipes.settings.curriculum import StageCommand, generates_data, last_evaluation, missing_inputs
+from recipes.settings.errors import SettingsError
 from recipes.settings.overrides import literal
 from recipes.settings.schema import Settings
 
 ENGINE = "engine"
 """Step that makes the last weights deployable."""
-GENERATED = "data"
-"""Folder of the generated problems, below the run's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +124,6 @@ def _exports(settings: Settings, checkpoint: Path) -> list[Step]:
     return steps
 
 
-def generates_data(settings: Settings) -> bool:
-    """Whether data and first weights are the project's own."""
-    own = Path(settings.run.directory, GENERATED)
-    return settings.curriculum.initial_model is None and Path(settings.data.directory) == own
-
-
 def final_hf(root: Path) -> Path:
     """Where the last model lies as a Hugging Face folder."""
     return root / "final" / "hf"
@@ -148,26 +140,11 @@ def check_inputs(settings: Settings, stages: Sequence[StageCommand], *, require_
     Raises:
         SettingsError: values of the evaluation that cannot work, and files of the user's that are missing.
     """
-    problems = value_problems(_last_evaluation(stages), "evaluate")
+    problems = value_problems(last_evaluation(stages), "evaluate")
     if require_files:
         problems += missing_inputs(settings, stages)
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
-
-
-def missing_inputs(settings: Settings, stages: Sequence[StageCommand]) -> list[SettingsProblem]:
-    """Files of the user's that are not there, each once; what earlier steps write is not among them."""
-    if generates_data(settings):
-        return []
-    problems = file_problems(settings, "curriculum")
-    for stage in stages:  # rollouts of earlier stages are not there yet; the stage that reads them looks for them
-        problems += [p for p in file_problems(stage.settings, stage.command) if p.key != "prompts.ledgers"]
-    problems += [p for p in file_problems(_last_evaluation(stages), "evaluate") if p.key != "engine.checkpoint"]
-    return list(dict.fromkeys(problems))
-
-
-def _last_evaluation(stages: Sequence[StageCommand]) -> Settings:
-    return compose("evaluate", [*stages[-1].overrides, "engine.checkpoint=later"])
 
 
 def _training(stage: StageCommand, folder: Path, checkpoint: str | None, on_finish: Sequence[str]) -> Step:

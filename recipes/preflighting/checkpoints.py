@@ -7,13 +7,14 @@ from typing import Any
 
 from recipes.checkpoints.export_rules import architecture_of_nemo, require_writable
 from recipes.checkpoints.hf_config import ConversionError
-from recipes.checkpoints.manifest import manifest_path, manifest_problems, parent_of
+from recipes.checkpoints.manifest import manifest_path, manifest_problems, parent_of, read_manifest
 from recipes.checkpoints.nemo_archive import CheckpointMismatch, architecture_differences, read_config
 from recipes.checkpoints.store import Checkpoint, CheckpointStore
 from recipes.preflighting.deployment import architecture, deployment
 from recipes.preflighting.findings import Findings
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.schema import ExportSettings, Settings
+from recipes.training.finished_checks import finished_problems
 from recipes.training.resume_checks import require_same_parent, resume_problems
 from recipes.training.run_folder import RunFolder
 from recipes.training.run_lock import BEAT_SECONDS, RunLock
@@ -162,3 +163,9 @@ def is_finished(directory: str) -> bool:
     """The stage ended here and its weights are whole, as far as their size tells."""
     model = Path(directory) / "model.nemo"
     return manifest_path(model).is_file() and not manifest_problems(model, hashed_bytes=0)
+
+
+def finished_otherwise(settings: Settings) -> list[SettingsProblem]:
+    """What a finished stage was trained with and these settings are not."""
+    folder = RunFolder(Path(settings.run.directory))
+    return finished_problems(settings, read_manifest(folder.manifest), folder.directory)

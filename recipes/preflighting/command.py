@@ -15,9 +15,11 @@ from recipes.preflighting.memory import memory_lines
 from recipes.records import Problem
 from recipes.settings.benchmarks import benchmarks
 from recipes.settings.checks import file_problems, value_problems, value_warnings
+from recipes.settings.demonstration_checks import Fitting, enough_to_measure, enough_to_train
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.plan import launch_problems
 from recipes.settings.schema import ExportSettings, Settings
+from recipes.settings.vocabulary_checks import vocabulary_problem
 
 TRAINING = ("sft", "grpo")
 
@@ -53,11 +55,14 @@ class Preflight:
             findings.add(machine.writable("output", settings.output))
             return findings
         if command in TRAINING and checkpoints.is_finished(settings.run.directory):
-            findings.looked_at.append(f"{settings.run.directory}: finished, nothing is left to do")
+            other = checkpoints.finished_otherwise(settings)
+            left = f"trained with {len(other)} other settings" if other else "nothing is left to do"
+            findings.problems += other
+            findings.looked_at.append(f"{settings.run.directory}: finished, {left}")
             return findings
         findings.add(installation.loggers(settings, on_node=self.on_node))
         keys = {problem.key for problem in missing}
-        findings.add(self._tokens(settings, command, keys, select=not values))
+        findings.add(self._tokens(settings, command, keys, sound=not values))
         if values:  # sizes and layouts mean nothing yet
             return findings
         findings.warnings += value_warnings(settings, command)
@@ -119,27 +124,17 @@ class Preflight:
                 expected = "a Hugging Face tokenizer with a chat template and an end token"
                 findings.problems.append(SettingsProblem(key, str(error), expected, f"{key}=FOLDER of a chat model"))
         tokenizer = self._tokenizers[folder]
-        if (
-            tokenizer is not None
-            and not (command == "evaluate" and engine.name != "megatron")
-            and len(tokenizer) > settings.model.vocab_size
-        ):
-            findings.problems.append(
-                SettingsProblem(
-                    key,
-                    f"{folder}: {len(tokenizer):,} tokens",
-                    f"at most model.vocab_size={settings.model.vocab_size:,}, the rows of the embedding",
-                    f"{key}=FOLDER of the model's own tokenizer",
-                )
-            )
+        if tokenizer is not None and not (command == "evaluate" and engine.name != "megatron"):
+            problem = vocabulary_problem(settings, key, folder, len(tokenizer))
+            findings.problems += [problem] if problem else []
         return tokenizer
 
-    def _tokens(self, settings: Settings, command: str, missing: set[str], *, select: bool) -> Findings:
-        """Rows and their lengths."""
+    def _tokens(self, settings: Settings, command: str, missing: set[str], *, sound: bool) -> Findings:
+        """Rows and their lengths; enough of them where the values are sound."""
         findings = Findings()
         tokenizer = self._tokenizer(settings, command, missing, findings)
         if command == "sft":
-            self._demonstrations(settings, tokenizer, findings)
+            self._demonstrations(settings, tokenizer, findings, sound=sound)
         elif command == "evaluate":
             for benchmark in benchmarks(settings):
                 key, place = f"benchmark.path of {benchmark.name}", benchmark.path or benchmark.source
@@ -154,7 +149,7 @@ class Preflight:
         else:
             data = settings.data
             train = self._problems(settings, "data.train", data.train, tokenizer, data.instruction, findings)
-            if train and select:
+            if train and sound:
                 whole = self.files.whole(data.train)
                 findings.add(prompt_rules.selection(settings, train, self.will_come, whole=whole))
             if settings.validation.every_steps > 0:
@@ -196,7 +191,8 @@ class Preflight:
             except ValueError as error:
                 findings.problems.append(SettingsProblem(key, f"{path}: {error}", "texts", f"correct {path}"))
 
-    def _demonstrations(self, settings: Settings, tokenizer: Any, findings: Findings) -> None:
+    def _demonstrations(self, settings: Settings, tokenizer: Any, findings: Findings, *, sound: bool) -> None:
+        fitting: dict[str, Fitting | None] = {}
         for key, path in (("data.train", settings.data.train), ("data.validation", settings.data.validation)):
             if not Path(path).is_file():
                 continue
@@ -204,15 +200,18 @@ class Preflight:
             findings.add(read)
             if not rows or tokenizer is None:
                 continue
-            needed = settings.sft.global_batch_size if key == "data.train" else 1
+            needed = (enough_to_train if key == "data.train" else enough_to_measure)(settings) if sound else 1
             try:
                 whole = self.files.whole(path)
-                found = demonstrations.lengths(settings, key, rows, tokenizer, needed=needed, whole=whole)
+                found, fit = demonstrations.lengths(settings, key, rows, tokenizer, needed=needed, whole=whole)
                 findings.add(found)
+                fitting[key] = fit
                 if key == "data.train" and whole and not found.problems:
                     findings.problems += demonstrations.other_than_before(settings, rows, tokenizer)
             except ValueError as error:
                 findings.problems.append(SettingsProblem(key, f"{path}: {error}", "texts", f"correct {path}"))
+        if sound:
+            findings.add(demonstrations.counts(settings, fitting.get("data.train"), fitting.get("data.validation")))
 
 
 def _wrong_grader(grader: str, path: str, problems: Sequence[Problem]) -> list[SettingsProblem]:

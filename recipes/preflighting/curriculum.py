@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from recipes.curriculum.progress import Progress, ProgressError
-from recipes.curriculum.steps import final_hf, generates_data, plan_steps
+from recipes.curriculum.steps import final_hf, plan_steps
 from recipes.preflighting import checkpoints, machine
 from recipes.preflighting.command import Preflight
 from recipes.preflighting.findings import Findings
-from recipes.settings.curriculum import StageCommand
+from recipes.settings.curriculum import StageCommand, generates_data
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.schema import Settings
 
@@ -40,7 +40,9 @@ def curriculum(
         _take(findings, preflight.command(training, stage.command), f"stage {stage.name}")
         checkpoint = str(folder / "model.nemo")
         evaluated = replace(
-            stage.settings, engine=replace(stage.settings.engine, checkpoint=checkpoint, name="megatron")
+            stage.settings,
+            engine=replace(stage.settings.engine, checkpoint=checkpoint, name="megatron"),
+            evaluation=replace(stage.settings.evaluation, output=str(folder / "evaluation")),
         )
         _take(findings, preflight.command(evaluated, "evaluate"), f"evaluation of {stage.name}")
     if not preflight.check_files:

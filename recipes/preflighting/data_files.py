@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evaluation.benchmarks.reading import read_benchmark
+from evaluation.benchmarks.sources import HUB, WAY_OUT, SourceUnavailable
 from recipes.data.jsonl import MAX_REPORTED, DataFileError, read_demonstrations, read_problems
 from recipes.data.prompts import ChatTokenizer, instruction_of, prompt_ids, user_turn
 from recipes.grading.graders import GradingOptions, require_graders
@@ -54,6 +55,10 @@ class DataFiles:
             try:
                 rows = read_benchmark(benchmark)
                 findings.looked_at.append(f"{place}: {len(rows):,} rows")
+            except SourceUnavailable as error:
+                fix = f"{WAY_OUT}; the same command where there is a network fills the cache"
+                problem = SettingsProblem(key, f"{place} cannot be had: {error.reason}", HUB, fix)
+                findings.problems.append(problem)
             except DataFileError as error:
                 findings.problems.append(_defects_problem(key, place, error.defects))
                 findings.looked_at.append(f"{place}: {len(error.defects)} defects")
@@ -101,9 +106,9 @@ def _defects_problem(key: str, path: str, defects: Sequence[str]) -> SettingsPro
         shown.append(f"and {len(rest):,} more, in the lines {named}")
     count = "1 defect" if len(defects) == 1 else f"{len(defects):,} defects"
     expected = "one JSON object a line, with the keys that recipes/data/jsonl.py names"
-    return SettingsProblem(
-        key, "\n".join([f"{path}: {count}", *shown]), expected, f"correct these lines, or {key}=PATH of another file"
-    )
+    word = key.split(" ")[0]  # "benchmark.path of aime24" is no key
+    fix = f"correct these lines, or {word}=PATH of another file"
+    return SettingsProblem(key, "\n".join([f"{path}: {count}", *shown]), expected, fix)
 
 
 def _last_row_defects(path: Path, size: int) -> list[str]:
@@ -187,11 +192,15 @@ def hugging_face_room(
     if prompt + budget <= positions:
         return []
     room = positions - prompt
+    if room <= 0:
+        expected = f"fewer than the {positions} positions of {config}"
+        fix = "engine.checkpoint=FOLDER of a model with more positions, or a benchmark with shorter problems"
+        return [SettingsProblem("engine.checkpoint", f"a prompt of {prompt} tokens alone", expected, fix)]
     return [
         SettingsProblem(
             key,
             f"{budget} tokens, {prompt + budget} with a prompt of {prompt}",
             f"at most the {positions} positions of {config} together",
-            f"{key}={room}" if room > 0 else "a model with more positions",
+            f"{key}={room}",
         )
     ]

@@ -1,4 +1,4 @@
-"""SFT's rows: enough of them within the length limit, and those that a begun stage was started with."""
+"""SFT's rows: how many are within the length limit, enough of them, and those that a begun stage was started with."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from recipes.preflighting import checkpoints
 from recipes.preflighting.data_files import TOKENIZING_SECONDS
 from recipes.preflighting.findings import Findings
 from recipes.records import Demonstration
+from recipes.settings.demonstration_checks import Fitting, demonstration_problems, enough_to_measure, left_out
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.schema import Settings
 from recipes.training.resume_checks import DemonstrationOrder
@@ -37,15 +38,15 @@ def lengths(
     *,
     needed: int,
     whole: bool,
-) -> Findings:
-    """Whether enough demonstrations fit ``sft.max_sequence_length``, and how many of them do not.
+) -> tuple[Findings, Fitting | None]:
+    """How many demonstrations fit ``sft.max_sequence_length``; None where none does or not all rows were read.
 
     A token holds at least one byte, so a text of fewer bytes than the limit fits without being tokenized.
 
     Args:
         key: ``data.train`` or ``data.validation``.
         rows: one or more.
-        needed: demonstrations that must fit.
+        needed: demonstrations that must fit: with fewer sure ones, long rows are tokenized until there are as many.
         whole: ``rows`` are all rows of the file.
 
     Raises:
@@ -55,18 +56,40 @@ def lengths(
     template = len(prompt_ids("", tokenizer, ""))
     suspects = [row for row in rows if _at_most(row, settings, template) > limit]
     fitting, started = len(rows) - len(suspects), time.monotonic()
-    few = fitting < needed
+    few = whole and fitting < needed
+    # A few hundred are tokenized anyway, so that of a small file the number is known.
+    many = len(suspects) > SAMPLED
     tokenized = overlong = 0
     for row in suspects[:: 1 if few else max(1, len(suspects) // SAMPLED)]:
-        if time.monotonic() - started > TOKENIZING_SECONDS or (few and fitting + tokenized - overlong >= needed):
+        enough = few and many and fitting + tokenized - overlong >= needed
+        if time.monotonic() - started > TOKENIZING_SECONDS or enough:
             break
         tokenized += 1
         overlong += _tokens(row, settings, tokenizer) > limit
-    if whole and few and tokenized == len(suspects) and len(rows) - overlong < needed:
-        return Findings(problems=[_too_few(settings, key, len(rows) - overlong)])
+    fit = Fitting(len(rows) - overlong, at_most=tokenized < len(suspects))
+    if whole and fit == Fitting(0):
+        return Findings(problems=[_none_fits(settings, key)]), None
     share = overlong / tokenized * len(suspects) / len(rows) if tokenized else 0.0
-    if key != "data.train" or share <= MANY_LEFT_OUT:
-        return Findings()
+    findings = _many_left_out(settings, share) if key == "data.train" and share > MANY_LEFT_OUT else Findings()
+    return findings, fit if whole else None
+
+
+def counts(settings: Settings, train: Fitting | None, validation: Fitting | None) -> Findings:
+    """Whether there are enough demonstrations for these settings, and which held-out ones are not measured.
+
+    Args:
+        train: those that fit; None: unknown.
+        validation: the same.
+    """
+    findings = Findings(problems=demonstration_problems(settings, train, validation))
+    if validation is not None and not validation.at_most and validation.count >= enough_to_measure(settings):
+        line = left_out(settings, validation.count)
+        findings.looked_at += [line] if line else []
+    return findings
+
+
+def _many_left_out(settings: Settings, share: float) -> Findings:
+    limit = settings.sft.max_sequence_length
     wider = min(2 * limit, settings.model.max_position_embeddings)
     return Findings(
         warnings=[
@@ -80,20 +103,12 @@ def lengths(
     )
 
 
-def _too_few(settings: Settings, key: str, fit: int) -> SettingsProblem:
-    limit = settings.sft.max_sequence_length
-    if fit == 0:
-        return SettingsProblem(
-            "sft.max_sequence_length",
-            f"{limit} tokens; none of the demonstrations of {key} fits",
-            "most demonstrations within it",
-            f"sft.max_sequence_length={settings.model.max_position_embeddings}, or shorter demonstrations",
-        )
+def _none_fits(settings: Settings, key: str) -> SettingsProblem:
     return SettingsProblem(
-        "sft.global_batch_size",
-        f"{settings.sft.global_batch_size}, with {fit} demonstrations that fit sft.max_sequence_length={limit}",
-        f"at most {fit}",
-        f"sft.global_batch_size={fit}, or more demonstrations",
+        "sft.max_sequence_length",
+        f"{settings.sft.max_sequence_length} tokens; none of the demonstrations of {key} fits",
+        "most demonstrations within it",
+        f"sft.max_sequence_length={settings.model.max_position_embeddings}, or shorter demonstrations",
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from recipes.preflighting.findings import Findings
 from recipes.settings.errors import SettingsProblem
+from recipes.settings.folder_checks import folder_problem
 from recipes.settings.parallelism import world_size
 from recipes.settings.plan import parameters
 from recipes.settings.schema import Settings
@@ -32,16 +33,14 @@ def existing(path: Path) -> Path:
 def writable(key: str, directory: str) -> Findings:
     """Whether files can be made in a folder, or in the nearest parent that is there; leaves nothing behind."""
     findings, place = Findings(), existing(Path(directory))
-    found = ""
-    if not place.is_dir():
-        found = f"{directory}: {place} is a file"
-    else:
-        try:
-            with tempfile.TemporaryFile(dir=place):
-                pass
-        except OSError as error:
-            found = f"{directory}: {place} cannot be written to ({error.strerror})"
-    if found:
+    if problem := folder_problem(key, directory):
+        findings.problems.append(problem)
+        return findings
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        found = f"{directory}: {place} cannot be written to ({error.strerror})"
         fix = f"{key}=FOLDER that you may write, or its permissions"
         findings.problems.append(SettingsProblem(key, found, "a folder that can be made and written", fix))
     return findings

@@ -5,31 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+
+from recipes.reporting.uncut_table import print_uncut
 
 NOTHING = "\N{EN DASH}"
-_HEADINGS = ("", "stage", "kind", "steps", "commit", "data", "score", "wall h", "GPU h", "checkpoint")
-_NUMBERS = ("steps", "wall h", "GPU h")
+_HEADINGS = ("", "stage", "kind", "steps", "score", "wall h", "GPU h")
 
 
 def print_lineage(chain: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """The links in order, the first weights first, then everything that is wrong with them."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in _HEADINGS:
-        right = heading in _NUMBERS
-        # A path that is cut in two cannot be copied.
-        table.add_column(heading, justify="right" if right else "left", overflow="fold", no_wrap=heading != "data")
+    """The links in order, the first weights first; below the table what they were made with and where they are, then
+    everything that is wrong with them."""
+    rows = [_row(number, link) for number, link in enumerate(chain)]
+    print_uncut(console, _HEADINGS, rows, wrapped="score", left=("", "stage", "kind"))
     for number, link in enumerate(chain):
-        table.add_row(*map(escape, _row(number, link)))
-    if not console.is_terminal:  # a pipe has no width
-        console.width = max(console.width, console.measure(table, options=console.options.update(width=10_000)).maximum)
-    console.print(table)
-    for link in chain:
-        for problem in link["problems"]:
-            console.print(f"problem: {problem}", markup=False, highlight=False, soft_wrap=True)
+        made = f"\n{number} {link['stage'] or '?'}: commit {_commit(link['git'])}, data {_data(link)}"
+        for line in (made, f"  {link['checkpoint']}"):  # whole paths, to copy
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    problems = [problem for link in chain for problem in link["problems"]]
+    for line in ["", *(f"problem: {problem}" for problem in problems)] if problems else []:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _row(number: int, link: Mapping[str, Any]) -> list[str]:
@@ -38,12 +33,9 @@ def _row(number: int, link: Mapping[str, Any]) -> list[str]:
         link["stage"] or "?",
         link["kind"] or "?",
         _shown(link["steps"], ","),
-        _commit(link["git"]),
-        _data(link),
         _score(link),
         _shown(link["wall_hours"], ".2f"),
         _shown(link["gpu_hours"], ".2f"),
-        link["checkpoint"],
     ]
 
 
@@ -56,7 +48,7 @@ def _data(link: Mapping[str, Any]) -> str:
     if link["source"]:
         return f"{link['source']['folder']} {link['source']['config_sha256'][:8]}"
     files = (f"{file['path'].rpartition('/')[2]} {file['sha256'][:8]}" for file in link["data"].values())
-    return "\n".join(files) or NOTHING
+    return ", ".join(files) or NOTHING
 
 
 def _score(link: Mapping[str, Any]) -> str:

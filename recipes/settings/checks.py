@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from recipes.atomic_files import file_in_the_way
 from recipes.settings import parallelism
 from recipes.settings.benchmarks import benchmark_problems, benchmarks
 from recipes.settings.bounds import bound_problems
@@ -98,15 +97,7 @@ def file_problems(settings: AnySettings, command: str) -> list[SettingsProblem]:
         problems.append(
             SettingsProblem(key, f"{path}: {state}", what, _other_path(key, found) + _demo_hint(settings, key))
         )
-    if isinstance(settings, Settings) and command == "evaluate":
-        problems += _output(settings.evaluation)
     return problems
-
-
-def _output(evaluation: EvaluationSettings) -> Iterator[SettingsProblem]:
-    if (file := file_in_the_way(evaluation.output)) is not None:
-        found = f"{evaluation.output}: {file} is a file"
-        yield SettingsProblem("evaluation.output", found, "a folder, or a place for one", f"evaluation.output={file}_1")
 
 
 def _inputs(settings: AnySettings, command: str) -> Iterator[tuple[str, str, str]]:
@@ -321,6 +312,10 @@ def _needed(settings: Settings, command: str) -> Iterator[SettingsProblem]:
     """Keys that may be null, but not in this command."""
     if command == "evaluate":
         yield from _engine(settings.engine)
+        if not settings.evaluation.output and (settings.engine.name == "openai" or settings.engine.checkpoint):
+            expected = "a folder for samples and scores: engine=openai has no checkpoint that it could lie beside"
+            fix = f"output=scores/{settings.engine.model or 'NAME'}"
+            yield SettingsProblem("evaluation.output", "not set", expected, fix)
         yield from _shard(settings.evaluation)
     if command == "curriculum" and not settings.curriculum.stages:
         yield SettingsProblem("curriculum.stages", "[]", "at least one stage", "curriculum.stages=[sft,math1]")

@@ -142,6 +142,7 @@ _COMMANDS = (
         groups=GROUPS,
         examples=(
             "engine.checkpoint=runs/demo/math4/model.nemo benchmark=tiny_math,tiny_code n=8 output=scores",
+            "engine=hf engine.checkpoint=runs/demo/final/hf n=8 max_response_length=160 output=scores",
             "benchmark=aime24 engine=openai engine.url=http://host:8000/v1 engine.model=NAME output=scores",
         ),
     ),

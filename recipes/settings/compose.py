@@ -24,20 +24,35 @@ from recipes.settings.checks import file_problems, value_problems
 from recipes.settings.commands import COMMANDS, Command
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.fields import fields_of
+from recipes.settings.folder_checks import folder_problems
 from recipes.settings.help_page import help_page
 from recipes.settings.overrides import group_options, lengthened, literal, sort_overrides
 from recipes.settings.plan import launch_problems, plan, stage_lines
 from recipes.settings.schema import AnySettings, DeploymentSettings, ExportSettings, PrepareSettings, Settings
 from recipes.settings.stage_words import split_words
-from recipes.settings.typed import CONF, build, typed_values
+from recipes.settings.typed import CONF, build, is_open, typed_values
 
 SettingsCommand = Literal["sft", "grpo", "calibrate", "curriculum", "evaluate"]
 
 OmegaConf.register_new_resolver("beside", lambda folder, name: str(Path(folder).parent / name), replace=True)
+OmegaConf.register_new_resolver("scores_of", lambda engine, checkpoint: scores_folder(engine, checkpoint), replace=True)
 OmegaConf.register_new_resolver(
     "by_grader", lambda grader, math, code: code if grader == "code" else math, replace=True
 )
 OmegaConf.register_new_resolver("product", lambda *factors: math.prod(map(int, factors)), replace=True)
+
+
+def scores_folder(engine: str, checkpoint: str | None) -> str:
+    """Where an evaluation goes unless told otherwise: beside the checkpoint, a folder for each checkpoint.
+
+    ``RUN/model.nemo``, a stage's last weights, has ``RUN/evaluation``; ``base.nemo`` has ``base_evaluation`` and a
+    folder ``hf`` has ``hf_evaluation``. Empty where nothing lies on this disk.
+    """
+    if checkpoint is None or engine == "openai":
+        return ""
+    path = Path(checkpoint) if Path(checkpoint).name else Path(checkpoint).absolute()  # "." has no name
+    own = path.name == "model.nemo" or not path.name
+    return str(path.parent / ("evaluation" if own else f"{path.name.removesuffix('.nemo')}_evaluation"))
 
 
 @overload
@@ -57,6 +72,19 @@ def compose(command: str, overrides: Sequence[str] = ()) -> AnySettings:
     Raises:
         SettingsError: unknown keys and options, values of another type, keys without a value: all that there are.
     """
+    settings, still_open = compose_as_far(command, overrides)
+    if still_open:
+        raise SettingsError(still_open)
+    return settings
+
+
+def compose_as_far(command: str, overrides: Sequence[str] = ()) -> tuple[AnySettings, list[SettingsProblem]]:
+    """As ``compose``, but keys that may be null and that nobody has given are null, so that a check can name them
+    beside everything else.
+
+    Returns:
+        The settings, and a problem for each of these keys.
+    """
     entry = COMMANDS[command]
     own_problems: list[SettingsProblem] = []
     if command == "curriculum":
@@ -67,16 +95,22 @@ def compose(command: str, overrides: Sequence[str] = ()) -> AnySettings:
     accepted, problems = sort_overrides(overrides, entry.schema, _options(entry))
     given = {word.partition("=")[0] for word in accepted}
     values, more = typed_values(_lay_over(entry, accepted), entry.schema, entry.unread, given)
-    if problems or own_problems or more:
+    still_open = [problem for problem in more if is_open(problem, entry.schema)]
+    if problems or own_problems or len(more) > len(still_open):
         raise SettingsError([*problems, *own_problems, *more])
-    settings = build(entry.schema, values)
+    settings = build(entry.schema, values | dict.fromkeys(problem.key for problem in still_open))
     assert isinstance(settings, AnySettings)
-    return settings
+    return settings, still_open
 
 
 @overload
 def settings_from_command_line(
-    command: SettingsCommand, description: str, argv: Sequence[str] | None = None, *, require_files: bool = True
+    command: SettingsCommand,
+    description: str,
+    argv: Sequence[str] | None = None,
+    *,
+    require_files: bool = True,
+    module: str | None = ...,
 ) -> Settings: ...
 @overload
 def settings_from_command_line(
@@ -97,6 +131,7 @@ def settings_from_command_line(
     argv: Sequence[str] | None = None,
     *,
     require_files: bool = True,
+    module: str | None = None,
     dry_run_lines: Callable[[Any], Sequence[str]] = lambda _: (),
 ) -> AnySettings:
     """What every entry point calls first: the checked settings, or help, a dry run or the errors, and then the end.
@@ -110,26 +145,30 @@ def settings_from_command_line(
         description: what the command does, for its help.
         argv: words after the program's name; None takes those of the process.
         require_files: whether the files that the command reads must exist already.
+        module: what ``python -m`` runs, where it is not the module of ``COMMANDS``; help and errors name it.
         dry_run_lines: what ``--dry-run`` prints below the plan, of the settings.
     """
     take_ranks_of_mpirun()
+    entry = COMMANDS[command] if module is None else dataclasses.replace(COMMANDS[command], module=module)
     words = list(sys.argv[1:] if argv is None else argv)
     overrides = [word for word in words if word not in ("--help", "-h", "--dry-run")]
     dry_run = "--dry-run" in words
     try:
         if "--help" in words or "-h" in words:
-            _print_and_exit(_help(COMMANDS[command], description, overrides))
-        settings: AnySettings = compose(command, overrides)
-        problems = [*value_problems(settings, command), *launch_problems(settings, command, os.environ)]
-        missing = file_problems(settings, command)
+            _print_and_exit(_help(entry, description, overrides))
+        settings, still_open = compose_as_far(command, overrides)
+        problems = [*still_open, *value_problems(settings, command), *launch_problems(settings, command, os.environ)]
+        missing, stages = file_problems(settings, command), list[str]()
         if require_files and not dry_run:
-            problems += missing
+            problems += [*missing, *folder_problems(settings, command)]
         if problems:
             raise SettingsError(problems)
-        stages = _stage_lines(overrides) if dry_run and command == "curriculum" else []
+        if dry_run and command == "curriculum":
+            assert isinstance(settings, Settings)
+            missing, stages = _of_the_stages(settings, overrides)
     except SettingsError as error:
         if _first_rank():
-            print(f"python -m {COMMANDS[command].module}: {error}\n(--help explains the keys)", file=sys.stderr)
+            print(f"python -m {entry.module}: {error}\n(--help explains the keys)", file=sys.stderr)
         raise SystemExit(2) from None
     if dry_run:
         lines = [*plan(settings, command, missing), *stages]
@@ -138,10 +177,12 @@ def settings_from_command_line(
     return settings
 
 
-def _stage_lines(overrides: Sequence[str]) -> list[str]:
-    from recipes.settings.curriculum import stage_commands  # composes the stages with this module
+def _of_the_stages(settings: Settings, overrides: Sequence[str]) -> tuple[list[SettingsProblem], list[str]]:
+    """The files of all stages of a curriculum that are missing, and a line for each stage."""
+    from recipes.settings.curriculum import missing_inputs, stage_commands  # composes the stages with this module
 
-    return stage_lines((stage.name, stage.command, stage.settings) for stage in stage_commands(overrides))
+    stages = stage_commands(overrides)
+    return missing_inputs(settings, stages), stage_lines((one.name, one.command, one.settings) for one in stages)
 
 
 def to_yaml(settings: AnySettings) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from recipes.settings.checks import value_problems
+from recipes.settings.checks import file_problems, value_problems
 from recipes.settings.commands import COMMANDS
 from recipes.settings.compose import SettingsCommand, compose
 from recipes.settings.errors import SettingsError, SettingsProblem
@@ -16,6 +16,9 @@ from recipes.settings.overrides import group_options, literal, nearest
 from recipes.settings.schema import Settings
 from recipes.settings.stage_words import of_stage, split_words
 from recipes.settings.typed import CONF
+
+GENERATED = "data"
+"""Folder of the generated problems, below the run's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,28 @@ def stage_commands(overrides: Sequence[str]) -> list[StageCommand]:
     if found:
         raise SettingsError(list(found.values()))
     return commands
+
+
+def generates_data(settings: Settings) -> bool:
+    """Whether data and first weights are the project's own."""
+    own = Path(settings.run.directory, GENERATED)
+    return settings.curriculum.initial_model is None and Path(settings.data.directory) == own
+
+
+def missing_inputs(settings: Settings, stages: Sequence[StageCommand]) -> list[SettingsProblem]:
+    """Files of the user's that are not there, each once; what earlier steps write is not among them."""
+    if generates_data(settings):
+        return []
+    problems = file_problems(settings, "curriculum")
+    for stage in stages:  # rollouts of earlier stages are not there yet; the stage that reads them looks for them
+        problems += [p for p in file_problems(stage.settings, stage.command) if p.key != "prompts.ledgers"]
+    problems += [p for p in file_problems(last_evaluation(stages), "evaluate") if p.key != "engine.checkpoint"]
+    return list(dict.fromkeys(problems))
+
+
+def last_evaluation(stages: Sequence[StageCommand]) -> Settings:
+    """Of the last stage; its checkpoint is not there yet."""
+    return compose("evaluate", [*stages[-1].overrides, "engine.checkpoint=later"])
 
 
 def _own_words(settings: Settings, stage: str) -> Iterator[str]:

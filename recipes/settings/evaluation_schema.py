@@ -10,7 +10,8 @@ class EvaluationSettings:
     """avg@n (paper §4.1)."""
 
     output: str
-    """Folder for samples and scores."""
+    """Folder for samples and scores. Unless given it lies beside ``engine.checkpoint``: ``RUN/evaluation`` for
+    ``RUN/model.nemo``, ``NAME_evaluation`` for another NAME. A server has none: it must be given."""
     replace: bool
     """Remove what lies in ``output`` and was sampled otherwise; false: refuse to go on with it."""
     report: bool

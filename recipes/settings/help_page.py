@@ -43,6 +43,10 @@ def help_page(
         parts += ["Groups (files of conf/GROUP; * is in use)", *_groups(values, options), ""]
     parts += ["Keys used most, with their present values", *_keys(command, values), ""]
     parts += ["Examples", *(f"  {program} {example}" for example in command.examples), ""]
+    if command.short is not None:
+        prefix = f"{command.short}."
+        key = next(key for key in command.main_keys if key.startswith(prefix))
+        parts += [f"The prefix {prefix} may be left out: {key.removeprefix(prefix)}=VALUE is {key}=VALUE.", ""]
     parts += [
         "--dry-run prints every key with its value as YAML, and the plan, and starts nothing.",
         "Words follow Hydra's grammar: null empties a key, [a,b] is a list, and a value with '=', ',' or brackets is",
@@ -84,6 +88,8 @@ def _keys(command: Command, values: Mapping[str, Any]) -> list[str]:
 def _shown(value: Any) -> str:
     if value is None:
         return "null"
+    if value == "":
+        return "''"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):

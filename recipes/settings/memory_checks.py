@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -10,11 +10,13 @@ from typing import Any
 from recipes.memory.phases import GIB, Phase
 from recipes.settings import parallelism
 from recipes.settings.errors import SettingsProblem
-from recipes.settings.memory_plan import TRAINING, phases
+from recipes.settings.memory_plan import ROLLOUTS, TRAINING, phases
 from recipes.settings.schema import Settings
 
 MOST_NODES = 128
 """Where the search for enough nodes ends."""
+MOST_ROWS = 2**16
+"""Where the search for the largest batch ends, for commands whose number of rows the settings do not say."""
 Change = dict[str, Any]
 """Dotted key -> value."""
 
@@ -26,11 +28,10 @@ def memory_problems(settings: Settings, command: str) -> list[SettingsProblem]:
         return []
     return [
         SettingsProblem(
-            batch_key(phase.name, command),
-            f"{_value(settings, batch_key(phase.name, command))}: {phase.total / GIB:.2f} GiB of a GPU in {phase.name} "
-            f"({_items(phase)})",
+            key := _blamed(settings, command, phase.name),
+            f"{_value(settings, key)}: {phase.total / GIB:.2f} GiB of a GPU in {phase.name} ({_items(phase)})",
             f"at most cluster.memory_gib={device:g}",
-            _fix(settings, command, phase),
+            _fix(settings, command, phase.name, key),
         )
         for phase in phases(settings, command)
         if not _fits(phase, settings)
@@ -45,7 +46,10 @@ def batch_key(phase: str, command: str) -> str:
 
 
 def most_sequences(settings: Settings, command: str, phase: str) -> int | None:
-    """The largest value of ``batch_key`` with which the phase fits and the batch divides; None where 1 is too many."""
+    """The largest value of ``batch_key`` with which the phase fits and the batch divides; None where 1 is too many.
+
+    No other phase may come to grief over it: an engine that stays loaded has buffers that grow with its rows.
+    """
     key = batch_key(phase, command)
 
     def works(size: int) -> bool:
@@ -53,41 +57,72 @@ def most_sequences(settings: Settings, command: str, phase: str) -> int | None:
 
     if phase == TRAINING:
         copies = parallelism.data_parallel_size(settings)
-        batch = (
-            settings.sft.global_batch_size // copies
-            if command == "sft"
-            else settings.grpo.prompts_per_step // copies * settings.grpo.rollouts_per_prompt
-        )
+        batch = settings.sft.global_batch_size // copies if command == "sft" else parallelism.replica_rollouts(settings)
         return next((size for size in range(batch, 0, -1) if batch % size == 0 and works(size)), None)
+    most = parallelism.replica_rollouts(settings) if command == "grpo" else MOST_ROWS
+    return _largest(works, most)
+
+
+def most_words(settings: Settings, command: str, key: str, size: int) -> str:
+    """``KEY=SIZE``; where a larger one would have nothing more to hold, that too."""
+    everything = command == "grpo" and key == "rollouts.batch_size" and size == parallelism.replica_rollouts(settings)
+    return f"{key}={size}" + (" (all that a replica samples in a step)" if everything else "")
+
+
+def fit_together(settings: Settings, command: str, change: Change) -> bool:
+    """Whether every phase fits with all of the values at once."""
+    return all(_works(settings, command, phase.name, change) for phase in phases(settings, command))
+
+
+def _largest(works: Callable[[int], bool], most: int) -> int | None:
+    """The largest number up to ``most`` that works, where all below one that works do; None where 1 does not."""
     if not works(1):
         return None
-    low, high = 1, 2
-    while works(high) and high < 2**16:
-        low, high = high, 2 * high
-    while high - low > 1:  # low works, high does not
+    low, high = 1, most + 1
+    while high - low > 1:  # low works, high does not or is beyond the end
         middle = (low + high) // 2
         low, high = (middle, high) if works(middle) else (low, middle)
     return low
 
 
-def _fix(settings: Settings, command: str, phase: Phase) -> str:
-    """The largest batch that fits, and other single changes that do; else the smallest change of several values."""
+def _blamed(settings: Settings, command: str, phase: str) -> str:
+    """The key whose value is too large: the phase's own, unless more rows than there are make an engine too large."""
+    own, rows = batch_key(phase, command), "rollouts.batch_size"
+    most = parallelism.replica_rollouts(settings)
+    if command != "grpo" or settings.rollouts.batch_size <= most:
+        return own
+    fewer, least = {rows: most}, {own: 1}
+    alone, needed = _works(settings, command, phase, fewer), not _works(settings, command, phase, least)
+    return rows if alone or (needed and _works(settings, command, phase, least | fewer)) else own
+
+
+def _fix(settings: Settings, command: str, phase: str, key: str) -> str:
+    """The largest batch that fits, and other single changes that do; else the smallest change of several values.
+
+    Args:
+        phase: that does not fit.
+        key: that says how many sequences are too many: ``batch_key`` of this phase, or of rollouts.
+    """
     fixes = []
-    most = most_sequences(settings, command, phase.name)
-    if most is not None:
-        fixes.append(f"{batch_key(phase.name, command)}={most}")
-    levers = _levers(settings, phase.name)
+    most = most_sequences(settings, command, phase if key == batch_key(phase, command) else ROLLOUTS)
+    if most is not None and _works(settings, command, phase, {key: most}):
+        fixes.append(most_words(settings, command, key, most))
+    levers = _levers(settings, phase)
     for lever in levers:
-        fixes += [_words(change) for change in lever if _works(settings, command, phase.name, change)][:1]
+        fixes += [_words(change) for change in lever if _works(settings, command, phase, change)][:1]
     if fixes:
         return ", or ".join(fixes[:3])
-    least: Change = {batch_key(phase.name, command): 1}
+    own = batch_key(phase, command)
+    least: Change = {
+        key: min(_value(settings, key), parallelism.replica_rollouts(settings)) if key != own else 1,
+        own: 1,
+    }
     nothing: Change = {}
     for changes in product(*((nothing, *lever) for lever in reversed(levers))):
         together = least | {key: value for change in reversed(changes) for key, value in change.items()}
-        if _works(settings, command, phase.name, together):
-            more = most_sequences(_changed(settings, together), command, phase.name)
-            together |= {key: min(more or 1, _value(settings, key)) for key in least}
+        if _works(settings, command, phase, together):
+            more = most_sequences(_changed(settings, together), command, phase)
+            together[own] = min(more or 1, _value(settings, own))
             return _words({key: value for key, value in together.items() if value != _value(settings, key)})
     return "a shorter length budget, or a GPU with more memory (cluster.memory_gib)"
 
@@ -115,10 +150,15 @@ def _levers(settings: Settings, phase: str) -> list[list[Change]]:
 
 
 def _works(settings: Settings, command: str, phase: str, change: Change) -> bool:
+    """Whether the phase fits with a change, and no other phase outgrows the device by it."""
     changed = _changed(settings, change)
     if parallelism.problems(changed, command):
         return False
-    return all(_fits(found, changed) for found in phases(changed, command) if found.name == phase)
+    now = {found.name: found.total for found in phases(settings, command)}
+    return all(
+        _fits(found, changed) or (found.name != phase and found.total <= now[found.name])
+        for found in phases(changed, command)
+    )
 
 
 def _fits(phase: Phase, settings: Settings) -> bool:

@@ -8,7 +8,7 @@ from recipes.memory import activations, engines, kv_cache, logits
 from recipes.memory.architecture import Architecture, Layout, engine_parameters, rank_parameters
 from recipes.memory.model_states import BYTES, gradient_bytes, optimizer_bytes, weight_bytes
 from recipes.memory.phases import GIB, Phase
-from recipes.settings.parallelism import data_parallel_size
+from recipes.settings.parallelism import data_parallel_size, replica_rollouts
 from recipes.settings.schema import ModelSettings, Settings
 
 TRAINING, ROLLOUTS = "training", "rollouts"
@@ -51,11 +51,11 @@ def phases(settings: Settings, command: str) -> tuple[Phase, ...]:
         return (_training(settings, command, sft.max_sequence_length, sft.micro_batch_size, micro_batches),)
     if command == "grpo":
         grpo = settings.grpo
-        length, micro_batches = rollout_length(settings, command), _replica_rollouts(settings) // grpo.micro_batch_size
+        length, micro_batches = rollout_length(settings, command), replica_rollouts(settings) // grpo.micro_batch_size
         trained = settings.data.max_prompt_length + grpo.max_response_length
         return (
             _training(settings, command, trained, grpo.micro_batch_size, micro_batches),
-            _rollouts(settings, length, min(settings.rollouts.batch_size, _replica_rollouts(settings)), trains=True),
+            _rollouts(settings, length, min(settings.rollouts.batch_size, replica_rollouts(settings)), trains=True),
         )
     if command == "calibrate":
         return (_rollouts(settings, rollout_length(settings, command), settings.rollouts.batch_size, trains=False),)
@@ -73,12 +73,6 @@ def rollout_length(settings: Settings, command: str) -> int:
         "grpo": settings.longest_rollout,
     }
     return settings.data.max_prompt_length + budgets[command]
-
-
-def _replica_rollouts(settings: Settings) -> int:
-    """Rollouts that one data-parallel replica samples and trains on in a step."""
-    grpo = settings.grpo
-    return grpo.prompts_per_step // data_parallel_size(settings) * grpo.rollouts_per_prompt
 
 
 def _training(settings: Settings, command: str, length: int, micro: int, micro_batches: int) -> Phase:

@@ -29,6 +29,11 @@ def data_parallel_size(settings: Settings) -> int:
     return world_size(settings) // model_parallel_size(settings)
 
 
+def replica_rollouts(settings: Settings) -> int:
+    """Rollouts that one copy of the model samples and trains on in a step of GRPO."""
+    return settings.grpo.prompts_per_step // data_parallel_size(settings) * settings.grpo.rollouts_per_prompt
+
+
 def grading_workers(settings: Settings) -> int:
     """Grader processes of one replica: those of a node, shared out over the replicas that a node holds."""
     replicas = settings.cluster.devices_per_node // model_parallel_size(settings)

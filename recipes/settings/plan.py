@@ -8,6 +8,7 @@ from pathlib import Path
 from recipes.memory.architecture import parameters as architecture_parameters
 from recipes.settings.benchmarks import benchmarks
 from recipes.settings.commands import COMMANDS
+from recipes.settings.demonstration_checks import updates
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.memory_plan import architecture
 from recipes.settings.parallelism import data_parallel_size, world_size
@@ -27,7 +28,7 @@ def plan(settings: AnySettings, command: str, missing: Sequence[SettingsProblem]
         rows += prepare_lines(settings)
     else:
         if command != "evaluate" or settings.engine.name == "megatron":  # the others bring model and ranks themselves
-            rows += _model_and_ranks(settings)
+            rows += _model_and_ranks(settings, command)
         rows += _PARTS[command](settings)
     rows += [("missing", f"{problem.key}: {problem.found}; {problem.fix}") for problem in missing]
     return [f"{name:<10}{text}" for name, text in rows]
@@ -85,17 +86,18 @@ def planned_steps(settings: Settings) -> int | None:
     sft, rows = settings.sft, _rows(Path(settings.data.train))
     if rows is None:
         return sft.max_steps if sft.max_steps != -1 else None
-    count = rows // sft.global_batch_size * sft.epochs
-    return min(count, sft.max_steps) if sft.max_steps != -1 else count
+    return updates(sft, rows)
 
 
 Rows = Iterator[tuple[str, str]]
 
 
-def _model_and_ranks(settings: Settings) -> Rows:
+def _model_and_ranks(settings: Settings, command: str) -> Rows:
     model, cluster = settings.model, settings.cluster
-    weights = model.restore_from or settings.curriculum.initial_model or "random weights"
-    yield "model", f"{model.name}, {parameters(model):,} parameters, from {weights}"
+    weights = f", from {model.restore_from or settings.curriculum.initial_model or 'random weights'}"
+    if command == "evaluate":  # its weights are the engine's, a row of their own
+        weights = ""
+    yield "model", f"{model.name}, {parameters(model):,} parameters{weights}"
     tensor, pipeline = model.tensor_model_parallel_size, model.pipeline_model_parallel_size
     processes = f"{cluster.nodes} x {cluster.devices_per_node} {cluster.accelerator} processes"
     cut = f"tensor {tensor} x pipeline {pipeline} x data {data_parallel_size(settings)}"

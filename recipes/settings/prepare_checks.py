@@ -46,7 +46,7 @@ def prepare_problems(settings: PrepareSettings) -> list[SettingsProblem]:
     """Names that do not exist, names given twice, a step without what it needs."""
     data = settings.data
     problems = [
-        *_names("steps", settings.steps, tuple(STEPS)),
+        *_names("steps", settings.steps, tuple(STEPS), _sound(settings.steps)),
         *_names("data.sources", data.sources, known_sources()),
         *_names("data.benchmarks", data.benchmarks, ("all", *published_benchmarks())),
         *_once("data.inputs", data.inputs),
@@ -75,16 +75,31 @@ _NEEDS = {"respond": "keep", "rebalance": "keep", "blend": "keep", "sft": "blend
 """Step -> the step that it cannot do without, or that makes something of it."""
 
 
+_FOR_SFT = ("rebalance", "blend", "sft")
+
+
+def _sound(steps: list[str]) -> list[str]:
+    """What was meant, with all that it needs, in the order of the pipeline: nothing of it is refused.
+
+    Of steps that exclude each other RL's stay.
+    """
+    known = {_nearest(step, tuple(STEPS)) for step in steps}
+    wanted = known - set(_FOR_SFT) if "select" in known else known
+    while more := {_NEEDS[step] for step in wanted & _NEEDS.keys()} - wanted:
+        wanted = wanted | more
+    return [step for step in STEPS if step in wanted]
+
+
 def _needs(settings: PrepareSettings) -> Iterator[SettingsProblem]:
     steps = settings.steps
+    sound = f"steps=[{','.join(_sound(steps))}]"
     for step, other in _NEEDS.items():
         if step in steps and other not in steps:
-            fix = f"steps=[{','.join([*steps, other])}]"
-            yield SettingsProblem("steps", f"{step} without {other}", f"{other} as well: {STEPS[other]}", fix)
-    for_sft = [step for step in ("rebalance", "blend", "sft") if step in steps]
+            yield SettingsProblem("steps", f"{step} without {other}", f"{other} as well: {STEPS[other]}", sound)
+    for_sft = [step for step in _FOR_SFT if step in steps]
     if "select" in steps and for_sft:
         expected = "either: what SFT trains on and what RL trains on are two outputs"
-        fix = f"steps=[{','.join(step for step in steps if step not in for_sft)}], and another command for the other"
+        fix = f"{sound}, and another command for the other"
         yield SettingsProblem("steps", f"select and {for_sft[0]}", expected, fix)
     if "respond" in steps:
         yield from teacher_problems(settings.teacher)
@@ -109,19 +124,32 @@ def chosen_steps(settings: PrepareSettings) -> list[str]:
     return [step for step in STEPS if step in settings.steps]
 
 
-def _names(key: str, names: list[str], known: tuple[str, ...]) -> Iterator[SettingsProblem]:
-    yield from _once(key, names)
+def _names(
+    key: str, names: list[str], known: tuple[str, ...], sound: list[str] | None = None
+) -> Iterator[SettingsProblem]:
+    """Names that are unknown or there twice.
+
+    Args:
+        sound: what to give instead; None: each name once, or the nearest known one.
+    """
+    sound = sound if sound is not None else list(dict.fromkeys(_nearest(name, known) for name in names))
+    fix = f"{key}=[{','.join(sound)}]"
+    yield from _once(key, names, fix)
     for name in dict.fromkeys(names):
         if name not in known:
-            near = (nearest(name, known) or [*known, "NAME"])[0]
-            fixed = ",".join(dict.fromkeys(near if other == name else other for other in names))
-            yield SettingsProblem(key, name, f"among {', '.join(known)}", f"{key}=[{fixed}]")
+            yield SettingsProblem(key, name, f"among {', '.join(known)}", fix)
 
 
-def _once(key: str, names: list[str]) -> Iterator[SettingsProblem]:
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    """The name itself where it is known."""
+    return name if name in known else (nearest(name, known) or [*known, "NAME"])[0]
+
+
+def _once(key: str, names: list[str], fix: str = "") -> Iterator[SettingsProblem]:
     for name in dict.fromkeys(names):
         if names.count(name) > 1:
-            yield SettingsProblem(key, f"{name} twice", "each once", f"{key}=[{','.join(dict.fromkeys(names))}]")
+            fix = fix or f"{key}=[{','.join(dict.fromkeys(names))}]"
+            yield SettingsProblem(key, f"{name} twice", "each once", fix)
 
 
 def file_size(path: str) -> int:

@@ -101,7 +101,7 @@ class DataSettings:
     directory: str
     """Folder of the stages' files (``sft_train.jsonl``, ``math1.jsonl`` ...) and of ``tokenizer/``."""
     train: str
-    """SFT: rows with ``problem``, ``answer``, ``response``. GRPO: rows with ``problem``, ``answer``."""
+    """Rows: ``problem`` with ``answer`` (math) or ``tests`` (code); SFT: with ``response`` too."""
     validation: str
     """Held-out rows of the same form."""
     instruction: str

@@ -31,6 +31,9 @@ _EXAMPLES = {
     "list of int": "[1,2]",
     "list of str": "[sft,math1]",
 }
+_WEIGHTS = dict.fromkeys(("model.restore_from", "curriculum.initial_model"), "FILE.nemo")
+"""Keys that the command line gives where the model is a pretrained one -> what to type."""
+_NOT_SET = "not set"
 
 
 def typed_values(
@@ -129,8 +132,16 @@ def _meaning(field: Field) -> str:
     return f"{field.type_name}: {field.doc}" if field.doc else field.type_name
 
 
+def is_open(problem: SettingsProblem, schema: type) -> bool:
+    """Whether the problem is a key that may be null and that nobody has given: the rest can be looked at without it."""
+    field = fields_of(schema).get(problem.key)
+    return problem.found == _NOT_SET and field is not None and type(None) in get_args(field.type)
+
+
 def _unset(field: Field) -> SettingsProblem:
-    return SettingsProblem(field.key, "not set", _meaning(field), f"{field.key}=VALUE")
+    if field.key in _WEIGHTS:
+        return SettingsProblem(field.key, _NOT_SET, field.doc, f"{field.key}={_WEIGHTS[field.key]}")
+    return SettingsProblem(field.key, _NOT_SET, _meaning(field), f"{field.key}=VALUE")
 
 
 def _wrong_type(field: Field, value: Any, written: Any) -> SettingsProblem:

@@ -22,6 +22,7 @@ from recipes.checkpoints.manifest import (
     manifest_problems,
     model_file,
     parent_of,
+    read_manifest,
     require_manifest,
     write_manifest,
 )
@@ -29,6 +30,7 @@ from recipes.checkpoints.provenance import git_state, versions
 from recipes.settings.compose import to_yaml
 from recipes.settings.schema import Settings
 from recipes.training.attempts import Attempt, Attempts, timestamp
+from recipes.training.finished_checks import differences, layout_differences
 from recipes.training.metrics_log import MetricsLog
 from recipes.training.ports import Ranks
 from recipes.training.stop_signal import write_interrupted
@@ -94,11 +96,15 @@ class RunFolder:
         """Where ``export.on_finish`` leaves a format: ``export/hf``, ``export/engine``."""
         return self.directory / "export" / EXPORT_NAMES[kind]
 
-    def say_if_finished(self) -> bool:
+    def say_if_finished(self, settings: Settings) -> bool:
         """True, with a line for the user, when there is nothing left to do here.
 
+        Args:
+            settings: of this start; where the result depends on them they must be those of the finished stage.
+
         Raises:
-            ValueError: there is a manifest, but not the weights that it is about.
+            ValueError: there is a manifest, but not the weights that it is about; or the stage was trained with other
+                settings.
         """
         if not self.manifest.is_file():
             return False
@@ -107,7 +113,18 @@ class RunFolder:
                 f"{self.directory} was finished, but its weights are not what it ended with: {'; '.join(problems)}; "
                 f"bring {self.model} back, or remove {self.manifest.name} to write them again from the last checkpoint"
             )
-        print(f"{self.directory} is finished: {self.model}. Remove the folder, or set run.directory, to train again.")
+        manifest = read_manifest(self.manifest)
+        if found := differences(settings, manifest, self.directory):
+            raise ValueError(
+                f"{self.directory} is finished, trained with other settings: {'; '.join(map(str, found))}.\n"
+                "Nothing was trained. Fix: run.directory=NEW_FOLDER to train with these, or the words of then"
+            )
+        cut = layout_differences(settings, manifest)
+        layout = f" ({'; '.join(map(str, cut))}: another layout trains the same)" if cut else ""
+        print(
+            f"{self.directory} is finished: {self.model}. Nothing was trained{layout}. Remove the folder, or set "
+            "run.directory, to train again."
+        )
         return True
 
     @property

@@ -93,7 +93,7 @@ def entered(
     with ExitStack() as stack:
         with checked:
             stack.enter_context(writing(folder.directory, is_main=is_main))
-            found = None if folder.say_if_finished() else look(settings, folder, require_same)
+            found = None if folder.say_if_finished(settings) else look(settings, folder, require_same)
         if found is None:
             yield None
             return

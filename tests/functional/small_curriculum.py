@@ -28,7 +28,7 @@ def write_data(folder: Path) -> None:
     code = tiny_code.demonstrations(1, "train", 16, (1,), **exact)
     both = [demonstration_row(row) for row in (*math, *code)]
     write_jsonl(folder / "sft_train.jsonl", both)
-    write_jsonl(folder / "sft_validation.jsonl", both[::4])
+    write_jsonl(folder / "sft_validation.jsonl", both[::2])  # a micro-batch of them
     for name, rows in (("code1", code), ("heldout", math[:8]), ("heldout_code", code[:8])):
         write_jsonl(folder / f"{name}.jsonl", [problem_row(row.problem) for row in rows])
 

@@ -250,7 +250,7 @@ def test_something_else_is_no_checkpoint(tmp_path: Path) -> None:
 def test_the_commands(hf_dir: Path, tmp_path: Path, run_module: Callable[..., Any]) -> None:
     nemo, output = tmp_path / "m.nemo", tmp_path / "exported"
     wrong = run_module("import_hf", hf_dir, nemo, "model.rope_tetha=1000000")
-    assert wrong.returncode == 1
+    assert wrong.returncode == 2
     assert "nearest one is model.rope_theta" in wrong.stderr
     assert "Traceback" not in wrong.stderr
 

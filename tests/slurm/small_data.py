@@ -20,7 +20,7 @@ def write_data(folder: Path) -> None:
     code = tiny_code.demonstrations(1, "train", 16, (1,), **exact)
     both = [demonstration_row(row) for row in (*math, *code)]
     write_jsonl(folder / "sft_train.jsonl", both)
-    write_jsonl(folder / "sft_validation.jsonl", both[::4])
+    write_jsonl(folder / "sft_validation.jsonl", both[::2])  # a micro-batch of them
     for stage in STAGES[1:]:
         write_jsonl(folder / f"{stage}.jsonl", [problem_row(d.problem) for d in (math if "math" in stage else code)])
     write_jsonl(folder / "heldout.jsonl", [problem_row(row.problem) for row in math[:4]])

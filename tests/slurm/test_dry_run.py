@@ -84,12 +84,27 @@ def test_every_job_of_the_papers_curriculum_with_its_gpu_hours(tmp_path: Path) -
         if stage == "math2":
             assert not settings.grpo.overlong_filtering
     # 7 stages and 7 evaluations, each 4 nodes x 8 GPUs x 8 hours; one GPU for an hour builds the engine
-    assert done.stdout.count("at most 256.0 GPU hours (4 nodes x 8 x 08:00:00)") == 14
-    assert "engine: at most 1.0 GPU hours (1 nodes x 1 x 01:00:00)" in done.stdout
-    assert "# at most 3585.0 GPU hours: " in done.stdout
+    assert done.stdout.count(": 256.0 GPU hours (4 nodes x 8 x 08:00:00)\n") == 7
+    assert done.stdout.count(": 256.0 GPU hours (4 nodes x 8 x 08:00:00), at most 21 times\n") == 7
+    assert "engine: 1.0 GPU hours (1 nodes x 1 x 01:00:00)\n" in done.stdout
+    with_requeues = 7 * 21 * 256.0 + 7 * 256.0 + 1.0  # evaluations and the engine do not requeue themselves
+    assert (
+        f"# one time limit each: 3585.0 GPU hours; with every requeue (MAX_RESTARTS=20) at most {with_requeues}, "
+        "node failures apart\n"
+    ) in done.stdout
     assert "missing: curriculum.initial_model" in done.stderr
     assert "missing: data.train: data/code2.jsonl" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "site.sh"], "nothing is written"
+
+
+def test_the_site_says_how_often_a_stage_requeues_itself(tmp_path: Path) -> None:
+    site = tmp_path / "site.sh"
+    site.write_text("NODES=1 TIME=01:00:00 MAX_RESTARTS=2\n")
+    done = dry_run(tmp_path, *PAPER, "--from=math4", SITE_FILE=str(site))
+    assert "# one time limit each: 17.0 GPU hours; with every requeue (MAX_RESTARTS=2) at most 33.0, " in done.stdout
+    site.write_text("MAX_RESTARTS=often\n")
+    refused = dry_run(tmp_path, *PAPER, SITE_FILE=str(site))
+    assert refused.returncode == 2 and "MAX_RESTARTS=often: a whole number is expected" in refused.stderr
 
 
 def test_the_printed_lines_are_a_script_that_submits_the_chain(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_failure_keeps_the_stage_and_names_the_export_alone(
         assert words[:3] == ["python", "-m", "recipes.export"]
         alone = compose("export", words[3:])
         assert (alone.checkpoint, alone.output) == (str(folder.model), str(folder.export("hf")))
-    assert folder.say_if_finished(), "the training is not marked as failed"
+    assert folder.say_if_finished(settings()), "the training is not marked as failed"
 
 
 def test_the_command_alone_carries_the_values_of_the_engine(folder: RunFolder) -> None:

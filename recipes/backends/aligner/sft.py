@@ -24,16 +24,15 @@ from recipes.checkpoints.store import Checkpoint, CheckpointStore
 from recipes.settings.schema import Settings
 
 
-def open_sft_session(settings: Settings, *, demonstrations: int, restore_training_state: Path | None) -> Session:
-    """A session whose schedule spans every epoch over ``demonstrations`` examples."""
+def open_sft_session(settings: Settings, *, updates: int, restore_training_state: Path | None) -> Session:
+    """A session whose schedule spans ``updates``, those of the whole stage."""
     sft = settings.sft
-    steps = demonstrations // sft.global_batch_size * sft.epochs
     session = open_session(
         SftModel,
         settings,
         micro_batch_size=sft.micro_batch_size,
         global_batch_size=sft.global_batch_size,
-        max_steps=steps if sft.max_steps < 0 else min(steps, sft.max_steps),
+        max_steps=updates,
         restore_training_state=restore_training_state,
     )
     # One micro-batch per replica, so that at most data parallel x micro - 1 held-out rows do not fill a batch.

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recipes.data.sources.hub_access import hub_access
+
 ADDRESS = "hf://datasets/"
 BUILDERS = {".parquet": "parquet", ".jsonl": "json", ".jsonl.gz": "json"}
 WAY_OUT = "fetch it where there is a network, and set the source's path to the folder"
@@ -83,16 +85,19 @@ def hub_rows(part: HubPart, shard: int, shards: int) -> Iterator[Mapping[str, An
 def _stream(part: HubPart) -> Any:
     from datasets import load_dataset  # seconds to import
 
+    unreachable = None
     try:
-        if not part.files:
-            revision = part.revision or None
-            return load_dataset(part.name, part.config, split=part.split, revision=revision, streaming=True)
-        builder = next(name for ending, name in BUILDERS.items() if part.files.endswith(ending))
-        at = f"@{part.revision}" if part.revision else ""
-        files = f"{ADDRESS}{part.name}{at}/{part.files}"
-        return load_dataset(builder, data_files=files, split="train", streaming=True)
+        with hub_access() as unreachable:
+            if not part.files:
+                revision = part.revision or None
+                return load_dataset(part.name, part.config, split=part.split, revision=revision, streaming=True)
+            builder = next(name for ending, name in BUILDERS.items() if part.files.endswith(ending))
+            at = f"@{part.revision}" if part.revision else ""
+            files = f"{ADDRESS}{part.name}{at}/{part.files}"
+            return load_dataset(builder, data_files=files, split="train", streaming=True)
     except Exception as error:  # as above
-        raise HubError(f"{part} cannot be had ({_reason(error)}); expected the hub: {WAY_OUT}") from error
+        reason = unreachable or _reason(error)
+        raise HubError(f"{part} cannot be had ({reason}); expected the hub: {WAY_OUT}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -344,6 +344,14 @@ def test_a_dry_run_prints_commands_to_copy_and_writes_nothing(
     assert engine_folder(tmp_path / ".a folder.partial" / "engine").tensor_parallel_size == 2
 
 
+def test_a_dry_run_without_the_checkpoint_says_when_there_are_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        export.main(["checkpoint=nowhere.nemo", "format=trtllm", "output=engine", "--dry-run"])
+    shown = capsys.readouterr().out
+    assert "# missing   checkpoint: nowhere.nemo: nothing there" in shown
+    assert shown.endswith("# commands  shown when the checkpoint is there: sizes and lengths follow from it\n")
+
+
 def test_the_command_refuses_what_would_fail_later(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,8 @@ def test_an_evaluation_is_done_with_its_last_benchmark(tmp_path: Path, steps: li
     output(steps[0])
     write(steps[1].output, {"tiny_math": {}})
     assert not progress.done(steps[1])
+    write(steps[1].output, {"tiny_math": {"missing": 0}, "tiny_code": {"missing": 1}})
+    assert not progress.done(steps[1]), "a sample is missing"
     output(steps[1])
     assert progress.done(steps[1])
 
@@ -121,6 +123,20 @@ def test_an_evaluation_of_earlier_weights_is_not_done(tmp_path: Path, steps: lis
     later = steps[3].output.stat().st_mtime_ns + 1
     os.utime(manifest, ns=(later, later))
     assert names(progress.pending(steps)) == ["math2/evaluation"]
+
+
+def test_an_evaluation_in_a_copied_run_is_passed_over_by_what_it_was_drawn_from(
+    tmp_path: Path, steps: list[Step]
+) -> None:
+    progress = Progress.open(tmp_path, WORDS)
+    do(progress, steps)
+    later = steps[3].output.stat().st_mtime_ns + 1
+    os.utime(steps[2].output, ns=(later, later))
+    digest = hashlib.sha256(steps[2].output.read_bytes()).hexdigest()
+    write(steps[3].folder / "tiny_math" / "sampling.json", {"weights": digest})
+    assert names(progress.pending(steps)) == ["math2/evaluation"], "tiny_code is of nobody knows which"
+    write(steps[3].folder / "tiny_code" / "sampling.json", {"weights": digest})
+    assert progress.pending(steps) == []
 
 
 def test_a_stage_trained_from_other_weights_is_named(tmp_path: Path, steps: list[Step]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from recipes.run_curriculum import main
+from tests.unit.reporting.run_folders import PROBLEMS, evaluated, finished, sample, write_rows
 
 
 def start(root: Path, *second: str) -> subprocess.Popen[str]:
@@ -114,3 +115,16 @@ def test_bad_words_are_refused_before_anything_is_written(
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_the_report_alone_prints_its_table_and_where_its_page_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"id": problem.id, "problem": problem.problem, "answer": problem.answer} for problem in PROBLEMS]
+    write_rows(tmp_path / "data" / "heldout.jsonl", rows)
+    finished(tmp_path / "sft", steps=6)
+    evaluated(tmp_path / "sft", 0.5, [sample("sum", 0, "correct", "\\boxed{2}")])
+    main([f"run.directory={tmp_path}", "curriculum.stages=[sft]", "benchmark.others=[]", "--report"])
+    shown = capsys.readouterr().out
+    assert "tiny_math avg@2" in shown and "0.500" in shown
+    assert f"Report: {tmp_path / 'report.html'}" in shown and (tmp_path / "report.html").is_file()

@@ -75,7 +75,10 @@ def test_problems_rows_and_passages(benchmark: str, tmp_path: Path, capsys: pyte
         (3, "prompt", "rope", 1),
     ]
     said = capsys.readouterr().out.splitlines()
-    assert said[2].split() == ["tiny_math", "4", "2", "1", "1", "2", "2", "2", "1", "1"]
+    assert said[2].split() == ["tiny_math", "4", "prompts", "2", "1", "1"]
+    assert said[3].split() == ["tiny_math", "4", "responses", "2", "2", "2"]
+    assert said[4] == "# tiny_math: short 1: fewer words than 9, looked for as a whole"
+    assert said[5] == "# tiny_math: too short 1: fewer words than 4, not looked for"
     assert said[1].expandtabs().index("problems") == said[2].expandtabs().index("4")
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 import pytest
 
+from evaluation.drawing import require_positions
 from evaluation.samples import Sample
 from evaluation.sampling import Batch, open_batches, plan_batches, sample_batches
 from evaluation.store import Key
@@ -119,3 +121,16 @@ def test_half_a_surrogate_pair_of_a_tokenizer_is_replaced() -> None:
     samples: list[Sample] = []
     sample_batches(CountingEngine(), plan_batches(PROMPTS, 1, 5, 7, "b"), Halves(), SETTINGS, (), samples.append)
     assert {one.text for one in samples} == {"4\ufffd"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said", "unsaid"),
+    [(100, "use at most 28", "alone"), (128, "the longest prompt alone takes 128 tokens", "use at most")],
+)
+def test_a_prompt_that_leaves_no_room_is_not_told_to_take_less(
+    prompt: int, said: str, unsaid: str, tmp_path: Path
+) -> None:
+    require_positions(Path("c.json"), None, 64, prompt)
+    with pytest.raises(ValueError) as refused:
+        require_positions(Path("c.json"), 128, 64, prompt)
+    assert said in str(refused.value) and unsaid not in str(refused.value)

@@ -81,9 +81,11 @@ def test_samples_of_another_model_are_refused_or_replaced(tmp_path: Path) -> Non
     write_samples(tmp_path / "samples.jsonl", [ONE])
     store.claim(IDENTITY, replace=True)
     assert len(store.load()) == 1, "the same model's samples stay"
-    with pytest.raises(SamplesError, match=r"temperature was 0\.6, is 1\.0.*output=OTHER.*replace=true"):
+    with pytest.raises(
+        SamplesError, match=r"samples drawn otherwise: temperature was 0\.6, is 1\.0.*output=OTHER.*replace=true"
+    ):
         store.claim({**IDENTITY, "temperature": 1.0}, replace=False)
-    with pytest.raises(SamplesError, match="engine was None, is 'hf'"):
+    with pytest.raises(SamplesError, match=r"samples of another model .*: engine was None, is 'hf'"):
         store.claim({**IDENTITY, "engine": "hf"}, replace=False)
     with store.part(0) as part:
         part.append(TWO)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
 from mlflow import MlflowClient
 from wandb.proto.wandb_internal_pb2 import Record
 from wandb.sdk.internal.datastore import DataStore
@@ -15,7 +14,7 @@ from wandb.sdk.internal.datastore import DataStore
 from evaluation import tracking
 from evaluation.run import main
 from evaluation.score import main as score
-from evaluation.tracking import metrics_of
+from evaluation.trackers import metrics_of
 from tests.unit.evaluation import tiny_checkpoint
 
 WANDB = "logging.wandb_project=reasoning"
@@ -25,7 +24,6 @@ WANDB = "logging.wandb_project=reasoning"
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +40,6 @@ def evaluate(checkpoint: Path, output: Path, *more: str) -> None:
 
 def records(output: Path) -> list[Record]:
     """Of the one offline run below the folder."""
-    wandb.teardown()  # its process may write for a moment after the run has finished
     (log,) = output.glob("wandb/offline-run-*/*.wandb")
     store, found = DataStore(), []
     store.open_for_scan(str(log))
@@ -109,6 +106,35 @@ def test_mlflow_has_them_and_samples_graded_again_go_into_the_same_run(checkpoin
     newest = client.search_runs([experiment.experiment_id])[0]
     assert newest.info.run_id != run.info.run_id
     assert newest.data.metrics == metrics_of(json.loads((output / "scores.json").read_text()))
+    client.delete_run(newest.info.run_id)
+    score([f"output={output}", "n=1", *words])
+    again = client.search_runs([experiment.experiment_id])[0]
+    assert again.info.run_id not in (run.info.run_id, newest.info.run_id) and again.data.metrics == newest.data.metrics
+
+
+def test_other_samples_are_another_run(checkpoint: Path, tmp_path: Path) -> None:
+    output, address = tmp_path / "scores", f"file:{tmp_path / 'mlflow'}"
+    words = [f"logging.mlflow_tracking_uri={address}", "logging.mlflow_experiment=e", "replace=true"]
+    for seed in (7, 11):
+        evaluate(checkpoint, output, *words, f"run.seed={seed}")
+    client = MlflowClient(tracking_uri=address)
+    runs = client.search_runs([client.get_experiment_by_name("e").experiment_id])
+    assert {run.data.params["tiny_math/seed"] for run in runs} == {"7", "11"}
+
+
+def test_a_client_that_never_ends_is_ended(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Weights & Biases' client, without an answer, keeps its process for good."""
+    (tmp_path / "wandb.py").write_text("import time\ntime.sleep(600)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(tracking, "SEND_SECONDS", 2.0)
+    monkeypatch.syspath_prepend(tmp_path)
+    output = tmp_path / "a folder"
+    evaluate(checkpoint, output, WANDB)
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert told.startswith("wandb: nothing sent (no end after 2 s)")
+    assert told.endswith(f"python -m evaluation.score 'output={output}' {WANDB}"), "to be pasted"
 
 
 def test_a_tracker_that_does_not_answer_costs_no_score(

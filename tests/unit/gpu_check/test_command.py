@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from recipes import measure_steps
 from recipes.gpu_check import add_checks, device_words, main, peak_in_words, require_known_model, result, speed_rows
 from recipes.gpu_checking.gpus import Gpu
 from recipes.gpu_checking.inventory import find_packages
@@ -144,3 +145,22 @@ def test_a_failed_check_fails_the_result() -> None:
     found = _concluded(grpo_gradient_norm=1.9)
     assert found["passed"] is False
     assert [check["name"] for check in found["checks"] if not check["passed"]] == ["GRPO: gradient norm, relative"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "shown"),
+    [
+        (["--help"], 0, "usage: python -m recipes.measure_steps [-h] {reference,device}"),
+        ([], 2, "the following arguments are required: half\n"),
+        (["devise"], 2, "invalid choice: 'devise' (choose from"),
+        (["device", "grpo.temprature=1"], 2, "the nearest right one is grpo.temperature"),
+    ],
+)
+def test_a_half_is_named_or_nothing_starts(
+    words: list[str], status: int, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(measure_steps, "start_frameworks", lambda *_: pytest.fail("the frameworks were started"))
+    with pytest.raises(SystemExit) as end:
+        measure_steps.main(words)
+    assert end.value.code == status
+    assert shown in "".join(capsys.readouterr())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from recipes.grade import main
 from recipes.grading import grade_file as grade_file_module
 from recipes.grading.grade_file import check_file, grade_file, read_rows
 from recipes.grading.math_grader import MathGrader
@@ -127,3 +128,21 @@ def test_rows_keep_what_utf8_cannot_hold(tmp_path: Path) -> None:
     with MathGrader(1, 5.0, require_thinking=None) as grader:
         grade_file(path, tmp_path / "out.jsonl", "math", grader)
     assert rows_of(tmp_path / "out.jsonl")[0]["extracted"] == "\ud800 é"
+
+
+def test_the_command_says_and_shows_what_it_asks_for_less_than_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, graded = (
+        written(tmp_path / "in.jsonl", {"id": "a", "response": "so \\boxed{8}", "answer": "8"}),
+        tmp_path / "out",
+    )
+    for more, verdict in ((), "correct"), (("--thinking", "required"), "no_answer"):
+        main(["math", str(source), str(graded), "--workers", "1", *more])
+        assert [row["verdict"] for row in rows_of(graded)] == [verdict]
+    for domain in ("math", "code"):
+        with pytest.raises(SystemExit):
+            main([domain, "--help"])
+        said = " ".join(capsys.readouterr().out.split())
+        assert "required: nothing counts without </think>, as in the training reward" in said
+        assert "although training gives it no reward" in said

@@ -30,7 +30,7 @@ def data(tmp_path: Path, tokenizer_folder: Path) -> Path:
     write_rows(folder / "heldout.jsonl", math_rows(20))
     write_rows(folder / "heldout_code.jsonl", code_rows(20))
     write_rows(folder / "sft_train.jsonl", demonstration_rows(300))
-    write_rows(folder / "sft_validation.jsonl", demonstration_rows(10))
+    write_rows(folder / "sft_validation.jsonl", demonstration_rows(32))
     shutil.copytree(tokenizer_folder, folder / "tokenizer")
     return folder
 

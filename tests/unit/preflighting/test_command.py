@@ -19,6 +19,7 @@ from recipes.preflighting import data_files, machine
 from recipes.preflighting.command import Preflight
 from recipes.preflighting.data_files import DataFiles
 from recipes.settings.compose import compose
+from recipes.settings.demonstration_checks import enough_to_measure
 from tests.unit.preflighting.inputs import (
     checked,
     code_rows,
@@ -157,10 +158,33 @@ def test_demonstrations_that_do_not_fit(words: Words, data: Path) -> None:
     write_rows(data / "sft_train.jsonl", rows)
     problem = only(checked("sft", *words()).problems)
     assert problem.key == "sft.global_batch_size"
-    assert "20 demonstrations that fit" in problem.found and "sft.global_batch_size=20" in problem.fix
-    fewer = checked("sft", *words("sft.global_batch_size=20", "sft.micro_batch_size=5"))
+    assert "20 demonstrations that fit" in problem.found
+    assert problem.fix.startswith("sft.global_batch_size=16 optimizer.warmup_steps=0, or ")
+    fewer = checked("sft", *words("sft.global_batch_size=16", "optimizer.warmup_steps=0"))
     assert fewer.problems == []
     assert "about 60% of the demonstrations" in only(fewer.warnings).found
+
+
+def test_a_warm_up_that_never_ends(words: Words, data: Path) -> None:
+    """300 demonstrations, 30 of them too long: 8 x 3 updates."""
+    long = demonstration_rows(30, response="1 + " * 400)
+    write_rows(data / "sft_train.jsonl", [*demonstration_rows(270), *[{**r, "id": f"l{r['id']}"} for r in long]])
+    assert checked("sft", *words("optimizer.warmup_steps=23")).problems == []
+    problem = only(checked("sft", *words("optimizer.warmup_steps=24")).problems)
+    assert problem.key == "optimizer.warmup_steps" and "24 steps of 24 updates in all (270 " in problem.found
+    assert problem.fix == "optimizer.warmup_steps=1"
+    assert checked("sft", *words("optimizer.warmup_steps=1")).problems == []
+
+
+def test_held_out_demonstrations_that_fill_no_batch(words: Words, data: Path) -> None:
+    batch = enough_to_measure(composed("sft"))
+    write_rows(data / "sft_validation.jsonl", demonstration_rows(batch - 1))
+    problem = only(checked("sft", *words()).problems)
+    assert problem.key == "data.validation" and "sft.micro_batch_size=" in problem.fix
+    assert checked("sft", *words(problem.fix.partition(",")[0])).problems == []
+    write_rows(data / "sft_validation.jsonl", demonstration_rows(batch + 1))
+    findings = checked("sft", *words())
+    assert findings.problems == [] and "held-out loss: 1 is left out" in "\n".join(findings.looked_at)
 
 
 def test_held_out_demonstrations_of_which_none_fits(words: Words, data: Path) -> None:

@@ -93,7 +93,8 @@ def papers(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple
     model = composed("grpo", "cluster=h100", PRETRAINED).model
     base = with_manifest(nemo(tmp_path / "base" / "model.nemo", model), stage="import", kind="import", steps=0)
     words = ("curriculum=acereason_1_1", "cluster=h100", "cluster.nodes=16", f"curriculum.initial_model={base}")
-    return (*words, f"data.directory={data}", f"run.directory={tmp_path / 'run'}")
+    few = "sft.optimizer.warmup_steps=0"  # 300 demonstrations are 12 updates
+    return (*words, few, f"data.directory={data}", f"run.directory={tmp_path / 'run'}")
 
 
 def preflight(*words: str) -> Findings:

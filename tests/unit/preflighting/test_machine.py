@@ -108,6 +108,9 @@ def test_a_hugging_face_folder_says_its_own_positions(words: Words, tokenizer_fo
     problem = only(checked("evaluate", *words(*given)).problems)
     assert problem.key == "evaluation.max_response_length"
     assert checked("evaluate", *words(*given, problem.fix)).problems == []
+    (folder / "config.json").write_text('{"max_position_embeddings": 12}')
+    problem = only(checked("evaluate", *words(*given)).problems)
+    assert problem.key == "engine.checkpoint" and "tokens alone" in problem.found and "12 positions" in problem.expected
 
 
 def test_export(tmp_path: Path) -> None:

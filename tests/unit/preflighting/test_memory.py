@@ -92,7 +92,10 @@ def test_what_cannot_run_is_refused(
 
 def test_files_are_left_out_on_request_alone(capsys: pytest.CaptureFixture[str]) -> None:
     status, shown = run(capsys, "stage=math4", *H100[:2])
-    assert status == 2 and "model.restore_from" in shown
+    assert status == 2 and "fix:      model.restore_from=FILE.nemo" in shown
+    for key in ("data.train", "model.tokenizer"):
+        assert f". {key}\n" in shown, "a key that is not given hides no other problem"
+    assert "memory of a GPU for math4: " in shown
     status, shown = run(capsys, "stage=math4", *H100[:2], "model.restore_from=none.nemo", "preflight.check_files=true")
     assert status == 2 and "data.train" in shown and "none.nemo" in shown
     assert "memory of a GPU for math4: " in shown

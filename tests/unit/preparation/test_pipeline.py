@@ -132,6 +132,8 @@ def test_the_same_command_again_changes_nothing_and_another_one_does(done: Path,
     [
         ("data.inputs=[none.jsonl]", "none.jsonl: nothing there"),
         ("steps=[deduplicat]", "steps=[deduplicate]"),
+        ("steps=[deduplicate,sft]", "steps=[deduplicate,keep,blend,sft]"),
+        ("steps=[deduplicate,blendd]", "steps=[deduplicate,keep,blend]"),
         ("data.benchmarks=[aime42]", "data.benchmarks=[aime"),
         ("data.problem=x", "data.problem_key"),
         ("parts.executor=slurm", "parts.partition=NAME"),

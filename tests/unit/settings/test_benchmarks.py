@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -100,14 +99,3 @@ def test_a_name_that_is_no_folder_of_its_own(name: str, fix: str) -> None:
 def test_names_of_ones_own(name: str) -> None:
     settings = compose("evaluate", [literal("benchmark.name", name), CHECKPOINT])
     assert list(benchmark_problems(settings)) == []
-
-
-def test_an_output_at_or_below_a_file(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for place in (tmp_path / "file", tmp_path / "file" / "below"):
-        settings = compose("evaluate", [f"output={place}", CHECKPOINT])
-        (problem,) = [one for one in file_problems(settings, "evaluate") if one.key == "evaluation.output"]
-        assert f"{tmp_path / 'file'} is a file" in problem.found
-        assert problem.fix == f"evaluation.output={tmp_path / 'file'}_1"
-    settings = compose("evaluate", [f"output={tmp_path / 'new' / 'deep'}", CHECKPOINT])
-    assert "evaluation.output" not in [one.key for one in file_problems(settings, "evaluate")]

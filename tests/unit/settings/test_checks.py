@@ -147,7 +147,7 @@ CASES: list[tuple[SettingsCommand, tuple[str, ...], dict[str, Any], str, str, st
     ("grpo", ("stage=sft",), {}, "stage", "stage=math1", "python -m recipes.run_sft stage=sft"),
     ("sft", ("stage=math2",), {}, "stage", "stage=sft", "python -m recipes.run_grpo stage=math2"),
     ("grpo", ("curriculum=demo",), {}, "curriculum", "leave curriculum=demo out", "run_curriculum curriculum=demo"),
-    ("evaluate", (), {}, "engine.checkpoint", "engine.checkpoint=FILE.nemo", "the model to evaluate"),
+    ("evaluate", ("output=there",), {}, "engine.checkpoint", "engine.checkpoint=FILE.nemo", "the model to evaluate"),
     ("curriculum", ("curriculum.stages=[]",), {}, "curriculum.stages", "curriculum.stages=[sft,math1]", "at least one"),
 ]
 

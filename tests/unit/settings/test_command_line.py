@@ -109,7 +109,10 @@ def test_the_plan_of_an_evaluation_counts_the_samples(tmp_path: Path, capsys: py
     (tmp_path / "b.jsonl").write_text("{}\n{}\n{}", encoding="utf-8")
     words = (f"benchmark.path={tmp_path}/b.jsonl", "engine.checkpoint=a.nemo", "evaluation.n=8")
     assert exit_code("evaluate", *words, "--dry-run") == 0
-    assert "# samples   8 samples a problem x 3 problems = 24" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "# samples   8 samples a problem x 3 problems = 24" in shown
+    assert "# model     tiny, 459,904 parameters\n" in shown, "the weights are the checkpoint's, not random"
+    assert "# evaluates a.nemo with the megatron engine" in shown
 
 
 def test_the_plans_of_a_curriculum_and_an_export(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,6 +120,19 @@ def test_the_plans_of_a_curriculum_and_an_export(capsys: pytest.CaptureFixture[s
     assert "# stages    sft -> math1 -> math2 -> math3 -> code1 -> code2 -> math4" in capsys.readouterr().out
     assert exit_code("export", "checkpoint=a.nemo", "output=b", "--dry-run") == 0
     assert "# writes    b (hf)" in capsys.readouterr().out
+
+
+def test_the_plan_of_a_curriculum_names_the_files_that_its_start_would_miss(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (f"data.directory={tmp_path}", "curriculum.initial_model=a.nemo", "curriculum.stages=[math1,code1]")
+    assert exit_code("curriculum", *words, "--dry-run") == 0
+    missing = [line for line in capsys.readouterr().out.splitlines() if line.startswith("# missing")]
+    for name in ("a.nemo", "math1.jsonl", "code1.jsonl", "tokenizer", "heldout.jsonl", "heldout_code.jsonl"):
+        assert len([line for line in missing if f"{name}: nothing there" in line]) == 1, name
+    assert len(missing) == 6
+    assert exit_code("curriculum", "--dry-run") == 0
+    assert "# missing" not in capsys.readouterr().out, "the demo makes its data itself"
 
 
 def test_parameters_of_the_published_models() -> None:
@@ -139,6 +155,13 @@ def test_values_and_files_are_checked_together(tmp_path: Path, capsys: pytest.Ca
     shown = capsys.readouterr().err
     assert "3 problems" in shown
     assert all(key in shown for key in ("grpo.top_p", "data.train", "model.tokenizer"))
+
+
+def test_weights_that_nobody_gave_hide_no_other_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("grpo", "cluster=h100", f"data.directory={tmp_path}", "optimizer.betas=[0.9]") == 2
+    shown = capsys.readouterr().err
+    assert "fix:      model.restore_from=FILE.nemo" in shown
+    assert all(key in shown for key in ("optimizer.betas", "data.train", "model.tokenizer"))
 
 
 def test_a_dry_run_refuses_values_that_cannot_work(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,8 @@ import sys
 import pytest
 import yaml
 
-from recipes.settings.compose import compose, deployment_words, flatten, to_yaml
+from recipes.settings.checks import value_problems
+from recipes.settings.compose import compose, compose_as_far, deployment_words, flatten, to_yaml
 from recipes.settings.errors import SettingsError, SettingsProblem
 from recipes.settings.fields import fields_of
 from recipes.settings.schema import Settings
@@ -94,7 +95,33 @@ def test_folders() -> None:
     assert composed("grpo", "cluster=h100", PRETRAINED).data.train == "data/math1.jsonl"
     assert composed("curriculum").run.directory == "runs/demo"
     assert composed("curriculum", "run.directory=there").data.directory == "there/data"
-    assert composed("evaluate", "run.directory=there").evaluation.output == "there/evaluation"
+
+
+@pytest.mark.parametrize(
+    ("words", "output"),
+    [
+        (["engine.checkpoint=runs/try/model.nemo"], "runs/try/evaluation"),
+        (["engine.checkpoint=runs/try/model.nemo", "stage=math4", "run.directory=r"], "runs/try/evaluation"),
+        (["engine.checkpoint=weights/base.nemo"], "weights/base_evaluation"),
+        (["engine.checkpoint=final/hf", "engine=hf"], "final/hf_evaluation"),
+        (["engine.checkpoint=Qwen2.5-Math-7B/", "engine=hf"], "Qwen2.5-Math-7B_evaluation"),
+        (["engine.checkpoint=final/hf", "engine=hf", "output=here"], "here"),
+        (["engine=openai", "engine.url=http://h/v1", "engine.model=m"], ""),
+    ],
+)
+def test_an_evaluation_lies_beside_its_checkpoint(words: list[str], output: str) -> None:
+    settings = composed("evaluate", *words)
+    assert settings.evaluation.output == output
+    assert [problem.key for problem in value_problems(settings, "evaluate")] == (
+        [] if output else ["evaluation.output"]
+    ), "a server has no folder to lie beside"
+
+
+def test_the_demos_benchmarks_are_the_same_file_for_transformers() -> None:
+    for words in ((), ("engine=hf",)):
+        settings = composed("evaluate", "benchmark=tiny_math", *words)
+        assert settings.benchmark.path == "runs/demo/data/heldout.jsonl"
+    assert composed("evaluate", "engine=hf", "data.directory=d").benchmark.path == "d/heldout.jsonl"
 
 
 def test_export_has_keys_of_its_own() -> None:
@@ -150,7 +177,10 @@ def test_a_reference_to_a_key_that_does_not_exist() -> None:
 def test_a_key_that_must_be_given() -> None:
     (problem,) = problems_of("cluster=h100").values()
     assert (problem.key, problem.found) == ("model.restore_from", "not set")
-    assert ".nemo" in problem.expected
+    assert ".nemo" in problem.expected and problem.fix == "model.restore_from=FILE.nemo"
+    settings, still_open = compose_as_far("grpo", ["cluster=h100"])
+    assert isinstance(settings, Settings)
+    assert (still_open, settings.model.restore_from) == ([problem], None), "so that the rest can be looked at"
     assert compose("evaluate", ["cluster=h100"]).model.restore_from is None, "evaluation does not read it"
     (problem,) = problems_of("curriculum=acereason_1_1", command="curriculum").values()
     assert problem.key == "curriculum.initial_model"

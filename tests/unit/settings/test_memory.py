@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from recipes.memory.phases import GIB
+from recipes.preflighting.memory import memory_lines
 from recipes.settings.bounds import value_of
 from recipes.settings.checks import value_problems
 from recipes.settings.errors import SettingsProblem
@@ -28,7 +29,7 @@ def settings_with(values: dict[str, Any], command: str = "grpo") -> Settings:
 def with_words(settings: Settings, words: str) -> Settings:
     """``KEY=VALUE ...`` of a fix laid over settings."""
     values = {}
-    for word in words.split():
+    for word in words.split(" (")[0].split():
         key, _, text = word.partition("=")
         values[key] = TYPES.get(text, text if not text.isdigit() else int(text))
     return changed(settings, values)
@@ -95,6 +96,67 @@ def test_the_proposed_batch_is_the_largest() -> None:
         assert total(changed(settings, fits), "grpo", "rollouts") <= 79.6 * GIB
         assert total(changed(settings, too_many), "grpo", "rollouts") > 79.6 * GIB
     assert most_sequences(settings_with({"cluster.memory_gib": 20.0}), "grpo", "rollouts") is None
+
+
+ENGINE_16 = {"rollouts.engine": "trtllm", "cluster.nodes": 16}
+"""32 replicas, which have 64 rollouts each in a step."""
+
+
+@pytest.mark.parametrize("stage", ["math4", "code2"])
+def test_on_many_nodes_the_proposed_batch_is_all_that_a_replica_has(stage: str) -> None:
+    settings = composed("grpo", "cluster=h100", f"stage={stage}", PRETRAINED, "cluster.nodes=16")
+    rows = settings.grpo.prompts_per_step // 32 * settings.grpo.rollouts_per_prompt
+    assert most_sequences(settings, "grpo", "rollouts") == rows
+    assert value_problems(changed(settings, {"rollouts.batch_size": rows}), "grpo") == []
+    (line,) = memory_lines(settings, "grpo")
+    assert f"rollouts.batch_size={rows} (all that a replica samples in a step) would fit" in line
+    for word in re.findall(r"[\w.]+=\d+", line.partition("at most ")[2]):
+        assert value_problems(with_words(settings, word), "grpo") == [], word
+
+
+def test_the_batch_that_makes_the_engine_too_large_for_training_is_named() -> None:
+    problem = only(value_problems(settings_with({**ENGINE_16, "rollouts.batch_size": 65535}), "grpo"))
+    assert problem.key == "rollouts.batch_size" and "GiB of a GPU in training (engine buffers" in problem.found
+    assert problem.fix.startswith("rollouts.batch_size=64 (all that a replica samples in a step)")
+    for words in problem.fix.split(", or "):
+        assert value_problems(with_words(settings_with(ENGINE_16), words), "grpo") == [], words
+
+
+TIGHT = {
+    "rollouts.engine": "trtllm",
+    "cluster.nodes": 2,
+    "cluster.memory_gib": 66.0,
+    "grpo.max_response_length": 24576,
+    "validation.every_steps": 0,
+}
+"""Room for micro-batches of 4 in training, or for 125 rows of an engine that stays loaded meanwhile; not for both."""
+
+
+def test_a_proposed_batch_fits_beside_training_too() -> None:
+    settings = settings_with({**TIGHT, "grpo.micro_batch_size": 4})
+    size = most_sequences(settings, "grpo", "rollouts")
+    assert size is not None and size < 125
+    fits, too_many = (changed(settings, {"rollouts.batch_size": number}) for number in (size, size + 1))
+    assert value_problems(fits, "grpo") == []
+    assert only(value_problems(too_many, "grpo")).found.partition(" in ")[2].startswith("training")
+
+
+def test_what_fits_alone_only_is_said_so() -> None:
+    for values, between in (({}, " or "), ({"cluster.memory_gib": 79.6}, ", ")):
+        settings = settings_with({**TIGHT, **values})
+        proposed = memory_lines(settings, "grpo")[0].partition("at most ")[2]
+        words = re.findall(r"[\w.]+=\d+", proposed)
+        assert between.join(words) in proposed
+        for word in words:
+            assert value_problems(with_words(settings, word), "grpo") == [], word
+        assert (value_problems(with_words(settings, " ".join(words)), "grpo") == []) == (between == ", ")
+
+
+def test_two_values_that_are_too_large_are_named_together() -> None:
+    settings = settings_with({**ENGINE_16, "rollouts.batch_size": 65535, "grpo.micro_batch_size": 64})
+    fix = only(value_problems(settings, "grpo")).fix
+    assert fix == "rollouts.batch_size=64 grpo.micro_batch_size=4"
+    assert value_problems(with_words(settings, fix), "grpo") == []
 
 
 def test_found_names_every_item() -> None:
