@@ -21,7 +21,8 @@ from evaluation.paired import Paired
 from evaluation.reporting.folder import compare, sampled_otherwise, scored
 from evaluation.reporting.numbers import interval, p_value, points, signed
 from evaluation.samples import SamplesError
-from recipes.atomic_files import write_text
+from evaluation.saved import path_of
+from recipes.atomic_files import file_in_the_way, write_text
 from recipes.reporting.uncut_table import print_uncut
 from recipes.user_input import checked_input
 
@@ -37,15 +38,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     with checked_input("python -m evaluation.compare"):
         folders = [Path(word) for word in words if not word.startswith("output=")]
-        files = [Path(word.removeprefix("output=")) for word in words if word.startswith("output=")]
+        files = [path_of(word.removeprefix("output=")) for word in words if word.startswith("output=")]
         if len(folders) != 2 or len(files) > 1:
             raise SamplesError(f"expected two folders and at most one output=FILE.json, found {words}")
+        for file in files:
+            _require_place(file)
         pairs, notes = compare_folders(*folders)
     _show(folders, pairs, notes)
     if files:
         content = {"a": str(folders[0]), "b": str(folders[1]), "notes": notes}
         rows = {name: found.as_dict() for name, found in pairs.items()}
         write_text(files[0], json.dumps(content | {"benchmarks": rows}, indent=1, ensure_ascii=False) + "\n")
+
+
+def _require_place(file: Path) -> None:
+    if file.is_dir():
+        raise SamplesError(f"output={file}: a folder; expected a file: output={file / 'compared.json'}")
+    if (other := file_in_the_way(file.parent)) is not None:
+        raise SamplesError(f"output={file}: {other} is a file; expected a folder there: name another place")
 
 
 def compare_folders(a: Path, b: Path) -> tuple[dict[str, Paired], list[str]]:

@@ -19,6 +19,7 @@ from recipes.records import Generation
 from recipes.rollouts.engine import RolloutEngine
 from recipes.servers.openai_client import ServerError, require_server
 from recipes.settings.schema import Settings
+from recipes.sound_text import sound_text
 
 
 class Ranks(Protocol):
@@ -153,7 +154,7 @@ def draw_by_key(
                 problem_id=prompt.problem.id,
                 sample=sample,
                 seed=seeds[index],
-                text=tokenizer.decode(list(text), skip_special_tokens=False),
+                text=sound_text(tokenizer.decode(list(text), skip_special_tokens=False)),
                 tokens=len(generation.tokens),
                 truncated=generation.truncated,
                 seconds=round(generation.seconds, 3),

@@ -13,11 +13,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from tqdm import tqdm
 
 from evaluation.grading import grade_samples
 from evaluation.grading_record import replacing_verdicts, require_same_grading, write_grading
+from evaluation.orderly_end import old_verdicts_stand, orderly_end, verdicts_kept
 from evaluation.samples import Sample
 from evaluation.saved import saved_tasks
 from evaluation.store import in_order
@@ -37,11 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     with checked_input("python -m evaluation.grade"):
         tasks = saved_tasks([word for word in words if word != AGAIN])
-        for task in tasks if AGAIN not in words else ():
+        again = AGAIN in words
+        for task in tasks if not again else ():
             require_same_grading(task.folder, task.settings)
-    for task in tasks:  # each with a grader of its own: their records may differ
-        with Grader(GradingOptions(**vars(task.settings.grading))) as grader:
-            grade_task(task, grader, again=AGAIN in words)
+    output = Path(tasks[0].settings.evaluation.output)
+    with orderly_end("python -m evaluation.grade", output, old_verdicts_stand if again else verdicts_kept):
+        for task in tasks:  # each with a grader of its own: their records may differ
+            with Grader(GradingOptions(**vars(task.settings.grading))) as grader:
+                grade_task(task, grader, again=again)
 
 
 def grade_task(task: Task, grader: Grader, *, again: bool = False) -> None:

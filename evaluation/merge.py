@@ -18,7 +18,8 @@ from pathlib import Path
 from evaluation.grade import grade_task
 from evaluation.grading_record import require_same_grading
 from evaluation.merging import MergeError, merge, merge_lock, unfinished
-from evaluation.saved import saved_tasks
+from evaluation.orderly_end import orderly_end, verdicts_kept
+from evaluation.saved import path_of, saved_tasks
 from evaluation.score import renew_page, score_task
 from evaluation.shards import finish, shard_folders
 from evaluation.tasks import Task
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     with checked_input(COMMAND):
         output, names, others = _split(words)
+        _require_evaluation(output)
         with merge_lock(output):
             for name in _with_shards(output, names):
                 print(f"{name}: {len(merge(output / name, others).store.load())} samples merged")
@@ -44,10 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tasks = saved_tasks([f"output={output}", *only, *others])
         for task in tasks:
             require_same_grading(task.folder, task.settings)
-    for task in tasks:  # each with a grader of its own: their records may differ
-        with Grader(GradingOptions(**vars(task.settings.grading))) as grader:
-            grade_task(task, grader)
-            print(score_task(task))
+    with orderly_end(COMMAND, output, verdicts_kept):
+        for task in tasks:  # each with a grader of its own: their records may differ
+            with Grader(GradingOptions(**vars(task.settings.grading))) as grader:
+                grade_task(task, grader)
+                print(score_task(task))
     renew_page(tasks, COMMAND, others)
     for told in send_scores(output, tasks[0].settings.logging):
         print(told)
@@ -91,7 +94,7 @@ def _split(words: Sequence[str]) -> tuple[Path, list[str], list[str]]:
     for word in words:
         key, _, value = word.partition("=")
         if key in ("output", "evaluation.output"):
-            output = Path(value.strip("\"'"))
+            output = path_of(value)
         elif key == "benchmark":
             names = [name for name in value.split(",") if name]
         else:
@@ -99,6 +102,13 @@ def _split(words: Sequence[str]) -> tuple[Path, list[str], list[str]]:
     if output is None:
         raise MergeError("output=DIR is missing: the folder that the shards were drawn into")
     return output, names, others
+
+
+def _require_evaluation(output: Path) -> None:
+    """Nothing is written, not even the lock, to a folder that somebody named by mistake."""
+    if not any(found for pattern in ("*/shards/*", "*/sampling.json") for found in output.glob(pattern)):
+        what = "no shards there" if output.is_dir() else "no such folder"
+        raise MergeError(f"output={output}: {what}; expected the folder that the shards were drawn into")
 
 
 def _with_shards(output: Path, names: Sequence[str]) -> list[str]:

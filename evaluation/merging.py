@@ -27,6 +27,7 @@ from evaluation.tasks import Task
 from recipes.atomic_files import write_text
 from recipes.settings.compose import to_yaml
 from recipes.settings.grading_schema import GradingSettings
+from recipes.settings.overrides import literal
 
 LOCK = ".merge.lock"
 _MERGED = f".{FOLDER}_merged"
@@ -196,7 +197,7 @@ def _read(folder: Path) -> ShardFolder:
 
 
 def _whole_task(benchmark: Path, folder: Path, overrides: Sequence[str]) -> Task:
-    places = [f'{key}="{benchmark.parent}"' for key in ("evaluation.output", "run.directory")]
+    places = [literal(key, benchmark.parent) for key in ("evaluation.output", "run.directory")]
     return saved_task(folder, [*overrides, *places], to_grade=False).whole
 
 

@@ -3,7 +3,8 @@
     python -m evaluation.overlap training=train.jsonl benchmark=aime24,aime25 output=DIR
     python -m evaluation.overlap training=a.jsonl,b.jsonl.gz benchmark=humaneval output=DIR fail_above=0
 
-training    JSON Lines files of prompts or demonstrations, plain or .gz, rows of any length
+training    JSON Lines files of prompts or demonstrations, plain or .gz, rows of any length; with commas between them,
+            or a word training=FILE each; a name with a comma in quotes or by itself
 benchmark   names in conf/benchmark; what they need (data.directory=..., benchmark.path=...) as in evaluation.run
 output      folder: overlap.json has every problem, overlap.jsonl a row for each training text and problem alike
 ngram       words of an n-gram, 9
@@ -24,6 +25,7 @@ included (what could be read is in output).
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -33,9 +35,10 @@ from typing import Any
 from tqdm import tqdm
 
 from evaluation.overlap_counts import PARTS, OverlapCounts
+from evaluation.saved import path_of
 from evaluation.tasks import Task, read_task
 from evaluation.training_text import FileAccount, Place, training_texts
-from recipes.atomic_files import atomic_file, write_text
+from recipes.atomic_files import atomic_file, file_in_the_way, write_text
 from recipes.data.ngrams import NGRAM, SHORTEST, NgramIndex
 from recipes.reporting.tab_aligned import tab_aligned
 from recipes.settings.benchmarks import benchmark_problems, benchmarks
@@ -44,6 +47,8 @@ from recipes.settings.errors import SettingsError
 from recipes.user_input import checked_input
 
 SHOWN_DEFECTS = 20
+_PART = re.compile(r"""\"[^\"]*\"|'[^']*'|[^,]+""")
+"""Of a list with commas: in quotes, or up to the next comma."""
 _KEYS = ("training", "output", "ngram", "prompt", "response", "fail_above")
 
 
@@ -105,16 +110,23 @@ def read_request(words: Sequence[str]) -> Request:
         OverlapInputError: names every word that is wrong or missing, with the fix.
     """
     given: dict[str, str] = {}
+    named: list[str] = []
     others: list[str] = []
     for word in words:
         key, _, value = word.partition("=")
-        if key in _KEYS:
-            given[key] = value.strip("\"'")
+        if key == "training":
+            named.append(value)
+        elif key in _KEYS:
+            given[key] = str(path_of(value)) if value else ""
         else:
             others.append(word)
+    training, problems = _training(named)
+    problems += _doubled(words)
     needed = {"training": "JSON Lines files, with commas between them", "output": "the folder to write to"}
-    problems = [f"{key}=... is missing; expected {what}" for key, what in needed.items() if not given.get(key)]
-    training = tuple(Path(name) for name in given.get("training", "").split(",") if name)
+    there = {"training": training, "output": given.get("output")}
+    problems += [f"{key}=... is missing; expected {what}" for key, what in needed.items() if not there[key]]
+    if given.get("output") and (file := file_in_the_way(given["output"])) is not None:
+        problems.append(f"output={given['output']}: {file} is a file; expected a folder, or a place for one")
     problems += [f"training={path}: no such file; correct the path" for path in training if not path.is_file()]
     problems += [
         f"training={path}: named twice; name it once" for path in sorted(set(training)) if training.count(path) > 1
@@ -136,6 +148,39 @@ def read_request(words: Sequence[str]) -> Request:
             "\n".join(["wrong words", *(f"  {problem}" for problem in problems), "(--help explains them)"])
         )
     return Request(training, Path(given["output"]), int(ngram), fields, share, tuple(others))
+
+
+def _training(values: Sequence[str]) -> tuple[tuple[Path, ...], list[str]]:
+    """The files of all words ``training=``, and what is wrong with them.
+
+    A word is one file where it is in quotes or where there is a file of that name, else a list with commas.
+    """
+    files: list[Path] = []
+    problems = []
+    for value in values:
+        parts = [path_of(part) for part in _PART.findall(value)]
+        whole = path_of(value)
+        if len(parts) > 1 and whole.is_file():
+            if all(part.is_file() for part in parts):
+                problems.append(
+                    f"training={value}: there is a file of this name, and one of each part; name each in quotes or by "
+                    f"a word training=FILE of its own"
+                )
+            parts = [whole]
+        files += parts
+    return tuple(files), problems
+
+
+def _doubled(words: Sequence[str]) -> Iterator[str]:
+    """The last of two words would win, and nobody would see that the first one was not looked at."""
+    values: dict[str, list[str]] = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        values.setdefault(key.lstrip("+"), []).append(value)
+    for key, given in values.items():
+        if key != "training" and len(given) > 1:
+            fix = f"benchmark={','.join(dict.fromkeys(given))}" if key == "benchmark" else f"{key}={given[-1]}"
+            yield f"{key} is given {len(given)} times ({', '.join(given)}); give it once: {fix}"
 
 
 def _require_text(request: Request) -> None:

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from evaluation.reporting.page import write_report
 from evaluation.reporting.sample_view import PER_PROBLEM
 from evaluation.samples import SamplesError
+from evaluation.saved import path_of
 from recipes.user_input import checked_input
 
 
@@ -28,10 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     with checked_input("python -m evaluation.report"):
         given = [word.partition("=") for word in words]
-        outputs = [Path(value) for key, _, value in given if key in ("output", "evaluation.output")]
+        outputs = [path_of(value) for key, _, value in given if key in ("output", "evaluation.output")]
         if len(outputs) != 1:
             raise SamplesError(f"expected output=DIR once, found {words}")
-        against = [Path(value) for key, _, value in given if key == "against"]
+        against = [path_of(value) for key, _, value in given if key == "against"]
         counts = [value for key, _, value in given if key == "samples"] or [str(PER_PROBLEM)]
         if not counts[-1].isdecimal():
             raise SamplesError(f"samples={counts[-1]}: expected a number of samples, 0 or more")

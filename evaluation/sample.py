@@ -30,6 +30,7 @@ from evaluation.drawing import (
     require_positions,
     require_room,
 )
+from evaluation.json_files import more_keys
 from evaluation.merging import begin
 from evaluation.orderly_end import orderly_end
 from evaluation.recording import Grader, Recorder
@@ -86,6 +87,7 @@ def sample_tasks(
 
     Raises:
         SystemExit: with the message, for input that cannot work.
+        SamplesError: a damaged file of samples; ``orderly_end`` tells it.
         ServerError: the server does not do what it is asked; ``orderly_end`` tells it.
         OSError: the disk is full; ``orderly_end`` tells it.
     """
@@ -142,7 +144,7 @@ def _weights(settings: Settings) -> dict[str, Any]:
     """What tells the model from others: a server's by its name, a checkpoint by its manifest or its path."""
     engine = settings.engine
     if engine.name == "openai":
-        return {"model": engine.model, "api": engine.api, "extra": engine.extra}
+        return {"model": engine.model, "api": engine.api, "extra": more_keys(engine.extra)}
     path = Path(str(engine.checkpoint))
     manifest = manifest_path(path)
     found = file_sha256(manifest) if engine.name == "megatron" and manifest.is_file() else str(path.resolve())

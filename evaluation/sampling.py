@@ -13,6 +13,7 @@ from recipes.records import Generation
 from recipes.rollouts.engine import RolloutEngine
 from recipes.rollouts.group_sampling import Decoder, sampling_seed
 from recipes.settings.evaluation_schema import EvaluationSettings
+from recipes.sound_text import sound_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def sample_batches(
                     problem_id=prompt.problem.id,
                     sample=sample,
                     seed=batch.seed,
-                    text=tokenizer.decode(list(text), skip_special_tokens=False),
+                    text=sound_text(tokenizer.decode(list(text), skip_special_tokens=False)),
                     tokens=len(generation.tokens),
                     truncated=generation.truncated,
                     seconds=round(generation.seconds, 3),

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evaluation.grading_record import require_one_grading
+from evaluation.json_files import read_scores
 from evaluation.samples import Sample
 from evaluation.saved import saved_tasks
 from evaluation.scores import NO_ANSWER, Scores, score
@@ -69,7 +70,7 @@ def score_task(task: Task) -> str:
     same_answer = decide_exactly if task.settings.benchmark.grader == "math" else None
     scores = score(samples, ids, n, same_answer)
     path = output / "scores.json"
-    others = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    others = read_scores(output) if path.is_file() else {}
     rows = others | {task.name: scores.as_dict()}
     write_text(path, json.dumps(rows, indent=1) + "\n")
     table = io.StringIO()

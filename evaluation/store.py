@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from evaluation.json_files import read_identity
 from evaluation.samples import Sample, SamplesError, write_samples
 from recipes.atomic_files import write_text
 from recipes.data.appended import AppendedFile, differences
@@ -57,9 +58,8 @@ class SampleStore:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What the samples are drawn from, as ``claim`` was told."""
-        found: dict[str, Any] = json.loads(self._identity.read_text(encoding="utf-8"))
-        return found
+        """What the samples are drawn from, as ``claim`` was told; raises as ``read_identity``."""
+        return read_identity(self.folder)
 
     def require_same(self, identity: Mapping[str, Any], *, replace: bool) -> None:
         """Refuse as ``claim`` does; writes nothing."""
@@ -171,6 +171,8 @@ def _read_into(found: dict[Key, Sample], path: Path) -> None:
                 f"{path}:{number}: malformed JSON ({error}); remove the line to sample it again"
             ) from error
         keys = set(row) if isinstance(row, dict) else set()
+        if keys and not (isinstance(row.get("problem_id"), str) and type(row.get("sample")) is int):
+            keys = set()
         if keys == _FIELDS:
             found.setdefault((row["problem_id"], row["sample"]), Sample(**row))
         elif keys == _GRADE and torn:
@@ -180,4 +182,7 @@ def _read_into(found: dict[Key, Sample], path: Path) -> None:
                     found[key], **{name: row[name] for name in ("verdict", "extracted", "first_failure")}
                 )
         else:
-            raise SamplesError(f"{path}:{number}: expected an object with the keys {', '.join(sorted(_FIELDS))}")
+            raise SamplesError(
+                f"{path}:{number}: expected an object with the keys {', '.join(sorted(_FIELDS))}; "
+                "remove the line to sample it again"
+            )

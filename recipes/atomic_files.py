@@ -37,6 +37,13 @@ def write_text(path: str | Path, text: str) -> None:
         file.write(text)
 
 
+def file_in_the_way(folder: str | Path) -> Path | None:
+    """What is no folder and stands where ``folder`` or one of its parents should; None: it is there or can be made."""
+    folder = Path(folder)
+    found = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    return None if found is None or found.is_dir() else found
+
+
 def share_weights(folder: Path) -> None:
     """Weights may be read by whom ``config.json`` beside them may: safetensors 0.8 writes for its owner alone."""
     for weights in folder.glob("*.safetensors"):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evaluation.json_files import read_identity, read_scores
 from evaluation.paired import Paired, PairingError, pair
 from evaluation.samples import SamplesError
 
@@ -39,7 +39,7 @@ def scored(output: Path) -> dict[str, Scored]:
         there = sorted(found.parent.name for found in output.glob("*/sampling.json"))
         fix = f"python -m evaluation.score output={output}" if there else "name a folder that evaluation.run wrote"
         raise SamplesError(f"{output}: no scores.json there; {fix}")
-    rows = _json(path)
+    rows = read_scores(output)
     return {name: Scored(name, output / name, row, _identity(output / name)) for name, row in rows.items()}
 
 
@@ -74,17 +74,7 @@ def _identity(folder: Path) -> Mapping[str, Any]:
     path = folder / "sampling.json"
     if not path.is_file():
         raise SamplesError(f"{path} is missing: it says which problems the scores are of; sample {folder.name} again")
-    found = _json(path)
+    found = read_identity(folder)
     if "problems_sha256" not in found:
         raise SamplesError(f"{path}: expected the key problems_sha256, found {', '.join(found) or 'none'}")
-    return found
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SamplesError(f"{path}: malformed JSON ({error})") from error
-    if not isinstance(found, dict):
-        raise SamplesError(f"{path}: expected an object, found {type(found).__name__}")
     return found

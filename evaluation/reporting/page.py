@@ -22,6 +22,7 @@ from evaluation.store import in_order
 from evaluation.tasks import Task
 from recipes.atomic_files import write_text
 from recipes.reporting import figures
+from recipes.sound_text import sound_text
 
 FILE = "report.html"
 
@@ -86,7 +87,8 @@ def write_report(
     folders = [Path(__file__).parent, Path(figures.__file__).parent]
     environment = Environment(loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined)
     page = environment.get_template("evaluation.html.j2")
-    write_text(output / FILE, page.render(_content(output, label, parts, others), warnings=warnings))
+    text = page.render(_content(output, label, parts, others), warnings=warnings)
+    write_text(output / FILE, sound_text(text))  # a program's output may be no UTF-8
     return output / FILE
 
 

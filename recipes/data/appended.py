@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from recipes.sound_text import json_line
+
 
 class AppendedFile:
     """A file of JSON lines, one process's; every line is handed to the system at once. From any thread.
@@ -47,7 +49,7 @@ class AppendedFile:
         Raises:
             OSError: the disk does not take it.
         """
-        line = _line(row)
+        line = json_line(row).encode()
         with self._lock:
             self._append(line)
 
@@ -97,14 +99,6 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
         for name in dict.fromkeys([*found, *wanted])
         if found.get(name) != wanted.get(name)
     ]
-
-
-def _line(row: Mapping[str, Any]) -> bytes:
-    try:
-        text = json.dumps(row, ensure_ascii=False).encode()
-    except UnicodeEncodeError:  # a lone surrogate in a text
-        text = json.dumps(row).encode()
-    return text + b"\n"
 
 
 def _row(line: bytes) -> dict[str, Any] | None:

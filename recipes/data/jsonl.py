@@ -17,6 +17,7 @@ from typing import Any
 
 from recipes.atomic_files import write_text
 from recipes.records import Demonstration, Problem
+from recipes.sound_text import json_line
 
 MAX_REPORTED = 20
 """Defects that an error message spells out; the rest are counted."""
@@ -163,7 +164,7 @@ def content_id(problem: str, answer: str) -> str:
 
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes rows, one JSON object per line, UTF-8; a reader sees the old file or the whole new one."""
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_text(path, "".join(map(json_line, rows)))
 
 
 def numbered_lines(path: Path, max_bytes: int | None = None) -> Iterator[tuple[int, bytes]]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
 START, END = "<think>", "</think>"
-_LONE = re.compile("[\ud800-\udfff]")
 
 
 def thinking_response(text: str) -> str:
@@ -20,8 +17,3 @@ def thinking_response(text: str) -> str:
         return text
     thinking = thinking.strip().removeprefix(START).strip()
     return f"{START}\n{thinking}\n{END}\n\n{answer.strip()}"
-
-
-def sound_text(text: str) -> str:
-    """The text as UTF-8 can hold it: half a surrogate pair, which JSON lets pass, becomes U+FFFD."""
-    return _LONE.sub("\ufffd", text)

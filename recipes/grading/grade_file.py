@@ -16,6 +16,7 @@ from recipes.grading.code_test_format import parse_tests
 from recipes.grading.code_verdict import CodeVerdict
 from recipes.grading.math_grader import MathGrader
 from recipes.records import Verdict
+from recipes.sound_text import json_line
 
 Domain = Literal["math", "code"]
 MAX_REPORTED = 20
@@ -137,7 +138,7 @@ def grade_file(
     def write_first(file: IO) -> None:
         row, future = waiting.popleft()
         verdict = _malformed_row(row, domain) if future is None else _verdict_row(row.id, future.result())
-        file.write(_line(verdict))
+        file.write(json_line(verdict))
         counts[verdict["verdict"]] += 1
         if progress is not None:
             progress(verdict["verdict"])
@@ -168,12 +169,3 @@ def _malformed_row(row: InputRow, domain: Domain) -> dict[str, Any]:
         return {"id": row.id, "correct": False, "extracted": None, "verdict": "error", **error}
     none = {"correct": False, "passed": 0, "total": 0, "verdict": "sandbox_error", "first_failure": None}
     return {"id": row.id, **none, **error}
-
-
-def _line(row: dict[str, Any]) -> str:
-    text = json.dumps(row, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate in an answer
-        text = json.dumps(row)
-    return text + "\n"

@@ -11,7 +11,6 @@ from typing import Any
 
 from recipes.atomic_files import write_text
 from recipes.data.prompts import user_turn
-from recipes.data.thinking import sound_text
 from recipes.preparation.part_rows import by_problem, live_rows
 from recipes.preparation.teacher_store import Key, Response, TeacherStore, claim, require_same
 from recipes.rollouts.group_sampling import sampling_seed
@@ -19,6 +18,7 @@ from recipes.servers import openai_client
 from recipes.servers.openai_client import Request, Server, ServerError
 from recipes.servers.wire import Sampling
 from recipes.settings.prepare_schema import TeacherSettings
+from recipes.sound_text import sound_text
 
 SEED_BITS = 31
 """What every server takes."""

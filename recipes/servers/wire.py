@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from recipes.sound_text import sound_text
+
 Api = Literal["chat", "completions"]
 
 ENDED = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence"})
@@ -149,7 +151,11 @@ class StreamedReply:
 
 
 def _text(reasoning: str, answer: str) -> str:
-    """The response as the model wrote it: a reasoning parser takes the tags away that the graders look for."""
+    """The response as the model wrote it: a reasoning parser takes the tags away that the graders look for.
+
+    Half a surrogate pair, which a server may send where a character was cut, is replaced here: no file could hold it.
+    """
+    reasoning, answer = sound_text(reasoning), sound_text(answer)
     if not reasoning:
         return answer
     return f"<think>{reasoning}</think>{answer}" if answer else f"<think>{reasoning}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,9 +12,14 @@ from omegaconf import OmegaConf
 
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.evaluation_schema import BenchmarkSettings
-from recipes.settings.overrides import group_options, nearest
+from recipes.settings.overrides import group_options, nearest, quoted
 from recipes.settings.schema import Settings
 from recipes.settings.typed import CONF
+
+LONGEST_NAME = 100
+_NAME = re.compile(rf"(?![. ])[\w .-]{{1,{LONGEST_NAME}}}")
+_OUTPUTS = ("scores.json", "scores.csv", "report.html", "tracking.json", "logs")
+"""What else an evaluation writes to its folder."""
 
 
 def benchmarks(settings: Settings) -> list[BenchmarkSettings]:
@@ -57,7 +63,8 @@ def settings_of_each(settings: Settings) -> list[Settings]:
 
 
 def benchmark_problems(settings: Settings) -> Iterator[SettingsProblem]:
-    """Names in ``benchmark.others`` that are no benchmark, or the same one twice."""
+    """A name that is no folder's, names in ``benchmark.others`` that are no benchmark, or the same one twice."""
+    yield from _name_problems(settings.benchmark.name, "benchmark.name")
     known = group_options(CONF)["benchmark"]
     names = [settings.benchmark.name, *settings.benchmark.others]
     for name in settings.benchmark.others:
@@ -70,3 +77,22 @@ def benchmark_problems(settings: Settings) -> Iterator[SettingsProblem]:
             yield SettingsProblem(
                 "benchmark.others", name, "each benchmark once", f"benchmark.others=[{','.join(once)}]"
             )
+        else:
+            yield from _name_problems(
+                _from_files(name, dataclasses.asdict(settings)).name, f"conf/benchmark/{name}.yaml"
+            )
+
+
+def _name_problems(name: str, key: str) -> Iterator[SettingsProblem]:
+    """A benchmark's name is the folder of its samples below ``evaluation.output``."""
+    if _NAME.fullmatch(name) and name not in _OUTPUTS:
+        return
+    clean = re.sub(r"[^\w .-]+", "_", name).lstrip(". ").rstrip()[:LONGEST_NAME].strip("_") or "mine"
+    clean = f"{clean}_1" if clean in _OUTPUTS else clean
+    yield SettingsProblem(
+        key,
+        name if name.strip() else repr(name),
+        f"the name of a folder of its own in evaluation.output: letters, digits, '_', '.', '-' and blanks, no dot or "
+        f"blank first, at most {LONGEST_NAME}",
+        f"benchmark.name={clean}" if " " not in clean else quoted("benchmark.name", clean),
+    )

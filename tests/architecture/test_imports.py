@@ -17,6 +17,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "atomic_files": (),
     "mpirun_ranks": (),
     "parent_death": (),
+    "sound_text": (),
     "objectives": (),
     "memory": (),
     "settings": ("recipes.records", "recipes.memory"),
@@ -85,7 +86,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }
 
 # Standard library alone, so free for every room but objectives (whose own rule is stricter).
-EVERYWHERE = ("recipes.atomic_files", "recipes.mpirun_ranks", "recipes.parent_death")
+EVERYWHERE = ("recipes.atomic_files", "recipes.mpirun_ranks", "recipes.parent_death", "recipes.sound_text")
 
 # What rooms do without when they are imported: a laptop without the frameworks can still compose, grade and report.
 WITHOUT: dict[tuple[str, ...], tuple[str, ...]] = {

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes.data.thinking import sound_text, thinking_response
+from recipes.data.thinking import thinking_response
 
 WHOLE = "<think>\n1+1\n</think>\n\n\\boxed{2}"
 
@@ -36,8 +36,3 @@ def test_the_answer_is_what_follows_the_last_mark() -> None:
 def test_twice_is_once(text: str) -> None:
     once = thinking_response(text)
     assert thinking_response(once) == once
-
-
-def test_half_a_surrogate_pair_is_replaced() -> None:
-    assert sound_text("a\ud83d b") == "a\ufffd b"
-    assert sound_text("a😀") == "a😀"

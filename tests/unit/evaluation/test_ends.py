@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from evaluation.grade import main as grade
 from evaluation.orderly_end import orderly_end
 from evaluation.run import main as run
 from evaluation.sample import main as sample
@@ -22,6 +24,10 @@ from evaluation.samples import Sample
 from evaluation.score import main as score
 from evaluation.store import SamplePart, SampleStore
 from recipes.data.jsonl import write_jsonl
+from recipes.grading.graders import Grader
+from recipes.records import Problem, Verdict
+from tests.unit.evaluation.reporting.folders import evaluated
+from tests.unit.evaluation.reporting.folders import sample as sample_of
 from tests.unit.servers.fault_server import MODEL
 from tests.unit.servers.test_openai_client import fault_server
 
@@ -79,6 +85,55 @@ def test_ctrl_c_is_one_line_and_the_same_command_goes_on(benchmark: Path, slow: 
     assert 0 < whole_lines(tmp_path) == int(told[1]) < PROBLEMS * N
     sample(words(benchmark, slow, tmp_path, "engine.concurrency=64"))
     assert whole_lines(tmp_path) == PROBLEMS * N
+
+
+@pytest.mark.parametrize(
+    ("more", "kept", "said"),
+    [
+        ([], 256, "256 verdicts are kept in {}, the same command goes on"),
+        (["--again"], 300, "benchmarks that were not finished keep their old verdicts in {}, the same command goes on"),
+    ],
+)
+def test_ctrl_c_while_grading_says_what_becomes_of_the_verdicts(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    more: list[str],
+    kept: int,
+    said: str,
+) -> None:
+    class Interrupted(Grader):
+        def grade(self, responses: Sequence[str], problems: Sequence[Problem]) -> list[Verdict]:
+            if len(responses) < 256:
+                raise KeyboardInterrupt
+            return [Verdict(False, "wrong", "3", 0.0)] * len(responses)
+
+    output = tmp_path / "out"
+    samples = [sample_of(f"p{index}", 0, True) for index in range(300)]
+    evaluated(output, [Problem(f"p{index}", f"What is {index}?", "2") for index in range(300)], samples, 1)
+    store = SampleStore(output / "tiny_math")
+    if not more:
+        store.settle([replace(one, verdict=None, extracted=None) for one in samples])
+    monkeypatch.setattr("evaluation.grade.Grader", Interrupted)
+    with pytest.raises(SystemExit) as ended:
+        grade([f"output={output}", *more])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.endswith(f"python -m evaluation.grade: interrupted; {said.format(output)}\n")
+    assert sum(one.verdict is not None for one in store.load().values()) == kept
+
+
+def test_a_damaged_line_of_the_samples_is_one_line(
+    benchmark: Path, slow: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["n=1", "engine.concurrency=64"]
+    run(words(benchmark, slow, tmp_path, *more))
+    samples = tmp_path / "tiny_math" / "samples.jsonl"
+    samples.write_text('{"problem_id\n' + samples.read_text())
+    for command in (run, sample):
+        with pytest.raises(SystemExit) as ended:
+            command(words(benchmark, slow, tmp_path, *more))
+        assert ended.value.code == 2
+        assert f"{samples}:1: malformed JSON" in capsys.readouterr().err
 
 
 def test_a_full_disk_tears_nothing(benchmark: Path, slow: str, tmp_path: Path) -> None:

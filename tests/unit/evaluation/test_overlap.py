@@ -171,3 +171,34 @@ def test_wrong_words_are_all_named(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "tiny_code" in capsys.readouterr().err
     main(["--help"])
     assert "fail_above" in capsys.readouterr().out
+
+
+def test_every_word_training_is_looked_at(benchmark: str, tmp_path: Path) -> None:
+    clean, like = tmp_path / "a,b.jsonl", tmp_path / "c.jsonl"
+    write_jsonl(clean, [{"problem": "nothing"}])
+    write_jsonl(like, [{"problem": CARS}])
+    words = [benchmark, f"output={tmp_path / 'out'}"]
+    quoted = f'training="{clean}",{like}'
+    for training in ([f"training={like}", f"training={clean}"], [f"training={like}", f"training='{clean}'"], [quoted]):
+        main([*training, *words])
+        found = report(tmp_path / "out")
+        assert {account["file"] for account in found["training"]} == {str(clean), str(like)}
+        assert found["benchmarks"]["tiny_math"]["prompt"]["whole"] == 1
+
+
+def test_words_that_would_hide_others_are_refused(
+    benchmark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b.jsonl", "a,b.jsonl", "file"):
+        write_jsonl(Path(name), [{"problem": CARS}])
+    words = ["training=a,b.jsonl", "training=a", "training=a", "output=file/out", "ngram=8", "ngram=9"]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "benchmark=tiny_math", "benchmark=tiny_code"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "training=a,b.jsonl: there is a file of this name, and one of each part" in said
+    assert "training=a: named twice" in said
+    assert "ngram is given 2 times (8, 9)" in said
+    assert "give it once: benchmark=tiny_math,tiny_code" in said
+    assert "output=file/out: file is a file" in said

@@ -125,6 +125,16 @@ def test_what_is_there_is_neither_told_again_nor_drawn_where_a_whole_batch_is_th
     assert all(whole[sample.problem_id, sample.sample] == sample for sample in rest)
 
 
+def test_half_a_surrogate_pair_of_a_tokenizer_is_replaced() -> None:
+    class Halves(Words):
+        def decode(self, token_ids: Sequence[int], **options: object) -> str:
+            return "4\ud83d"
+
+    samples: list[Sample] = []
+    sample_batches(CountingEngine(), plan_batches(PROMPTS, 1, 5, 7, "b"), Halves(), SETTINGS, (), samples.append)
+    assert {one.text for one in samples} == {"4\ufffd"}
+
+
 @pytest.mark.parametrize(
     ("prompt", "said", "unsaid"),
     [(100, "use at most 28", "alone"), (128, "the longest prompt alone takes 128 tokens", "use at most")],

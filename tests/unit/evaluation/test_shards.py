@@ -28,6 +28,7 @@ from recipes.data import tiny_code
 from recipes.data.jsonl import problem_row, write_jsonl
 from recipes.grading.graders import Grader
 from recipes.settings.compose import compose
+from recipes.settings.overrides import literal
 from tests.unit.evaluation import tiny_checkpoint
 from tests.unit.servers.fault_server import MODEL
 from tests.unit.servers.test_openai_client import fault_server
@@ -356,3 +357,12 @@ def test_keys_that_do_not_fit_are_refused(
         run([*served, f"output={tmp_path}", *words])
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_folder_of_any_name_is_merged(served: list[str], whole: Path, tmp_path: Path) -> None:
+    output = tmp_path / 'q"q\\'
+    for index in range(COUNT):
+        words = [word for word in shard_words(index, output, COUNT) if not word.startswith("output=")]
+        sample([*served, *words, literal("output", output)])
+    merge_command([f"output={output}"])
+    assert samples(output) == samples(whole)

@@ -90,3 +90,14 @@ def test_a_stream_that_is_cut_or_broken() -> None:
     stream.feed(b'data: {"choices": [{"text": "b", "finish_reason": "length"}]}\n')
     assert stream.end() == Reply("ab", 2, True)
     assert read_reply("completions", b'{"choices": [{"text": "ab", "finish_reason": "stop"}]}').tokens is None
+
+
+def test_half_a_surrogate_pair_is_replaced_and_a_pair_that_was_cut_is_whole() -> None:
+    """JSON lets it pass and no file could hold it."""
+    message = {"content": "4\ud83d", "reasoning_content": "\ude00a"}
+    assert read_reply("chat", chat(message)).text == "<think>\ufffda</think>4\ufffd"
+    stream = StreamedReply("completions")
+    for piece, finish in (("a\ud83d", None), ("\ude00b\ud83d", "stop")):
+        event = {"choices": [{"text": piece, "finish_reason": finish}]}
+        stream.feed(b"data: " + json.dumps(event).encode() + b"\n")
+    assert stream.end().text == "a😀b\ufffd"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
 
 import pytest
 
 from recipes.settings.benchmarks import benchmark_problems, benchmarks
-from recipes.settings.checks import file_problems
+from recipes.settings.checks import file_problems, value_problems
 from recipes.settings.compose import compose
 from recipes.settings.errors import SettingsError
+from recipes.settings.overrides import literal
 
 CHECKPOINT = "engine.checkpoint=model.nemo"
 
@@ -67,3 +69,33 @@ def test_every_file_is_looked_for(tmp_path: object) -> None:
     settings = compose("evaluate", ["benchmark=tiny_math,tiny_code", CHECKPOINT, f"data.directory={tmp_path}"])
     missing = [problem.found for problem in file_problems(settings, "evaluate") if problem.key == "benchmark.path"]
     assert missing == [f"{tmp_path}/{name}.jsonl: nothing there" for name in ("heldout", "heldout_code")]
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("a/b", "a_b"),
+        ("", "mine"),
+        ("..", "mine"),
+        (".hidden", "hidden"),
+        ("a+b(c)", "a_b_c"),
+        ("scores.json", "scores.json_1"),
+        ("x" * 101, "x" * 100),
+        (" my, set", """'"my_ set"'"""),
+    ],
+)
+def test_a_name_that_is_no_folder_of_its_own(name: str, fix: str) -> None:
+    settings = compose("evaluate", [literal("benchmark.name", name), CHECKPOINT])
+    (problem,) = benchmark_problems(settings)
+    assert problem.key == "benchmark.name"
+    key, _, value = problem.fix.rpartition("benchmark.name=")
+    assert key + value == fix
+    word = shlex.split(problem.fix)[0]
+    assert list(benchmark_problems(compose("evaluate", [word, CHECKPOINT]))) == []
+    assert "benchmark.name" in [found.key for found in value_problems(settings, "evaluate")]
+
+
+@pytest.mark.parametrize("name", ["aime24", "AIME 2024-1.b", "größe_2", "-"])
+def test_names_of_ones_own(name: str) -> None:
+    settings = compose("evaluate", [literal("benchmark.name", name), CHECKPOINT])
+    assert list(benchmark_problems(settings)) == []

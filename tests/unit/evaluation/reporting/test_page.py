@@ -213,3 +213,13 @@ def test_scores_stand_when_the_page_cannot_be_written(tmp_path: Path, capsys: py
     assert not (tmp_path / "out" / "report.html").exists(), "a page of before is none of these scores"
     assert f"no {tmp_path / 'out'}/report.html: " in capsys.readouterr().err
     assert scores(tmp_path / "out")["tiny_math"]["avg"] == 1.0
+
+
+def test_what_utf8_cannot_hold_is_on_the_page_and_in_the_samples(tmp_path: Path) -> None:
+    """A program may print any bytes, and older folders have such responses."""
+    failure = {"test": 0, "found": "\udcff", "expected": "2"}
+    samples = [sample("p0", 0, False, text="\ud83d"), sample("p0", 1, False, first_failure=failure)]
+    evaluated(tmp_path / "out", problems(1), samples, 2)
+    rows = [json.loads(line) for line in (tmp_path / "out" / "tiny_math" / "samples.jsonl").read_text().splitlines()]
+    assert (rows[0]["text"], rows[1]["first_failure"]) == ("\ud83d", failure)
+    assert write_report(tmp_path / "out").read_text().count("\ufffd") == 2
