@@ -16,27 +16,22 @@ from typing import Any
 
 import yaml
 
+from evaluation.json_files import read_object
 from evaluation.samples import Sample, SamplesError
 from evaluation.shards import FOLDER
 from evaluation.store import Key, SampleStore
 from recipes.atomic_files import write_text
+from recipes.settings.grading_schema import VERDICT_KEYS
 from recipes.settings.schema import Settings
 
 FILE = "grading.json"
-_NAMES = {
-    "math": ("require_thinking", "timeout_seconds"),
-    "code": (
-        "require_thinking", "sandbox", "seconds_per_test", "seconds_per_assert_code", "memory_mb", "packages",
-    ),
-}  # fmt: skip
-"""``benchmark.grader`` -> the keys of ``grading`` that its verdicts depend on."""
 _REPLACING = "replacing"
 """Stands in the file while all verdicts are exchanged: a kill there leaves some of each kind."""
 
 
 def grading_of(settings: Settings) -> dict[str, Any]:
     """What the verdicts on ``settings.benchmark`` depend on beside samples and problems; JSON values."""
-    found = {name: getattr(settings.grading, name) for name in _NAMES[settings.benchmark.grader]}
+    found = {name: getattr(settings.grading, name) for name in VERDICT_KEYS[settings.benchmark.grader]}
     return {name: list(value) if isinstance(value, list | tuple) else value for name, value in found.items()}
 
 
@@ -147,17 +142,7 @@ def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise SamplesError(
-            f"{path}: expected the grading settings as a JSON object; remove it and grade with evaluation.grade --again"
-        )
-    return found
+    return read_object(path, "remove it and grade with evaluation.grade --again") if path.is_file() else {}
 
 
 def _write(folder: Path, content: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evaluation.json_files import read_identity, read_object, read_scores
 from recipes.atomic_files import write_text
 from recipes.settings.schema import LoggingSettings
 
@@ -59,7 +60,7 @@ def metrics_of(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
 def _to_wandb(output: Path, logging: LoggingSettings) -> str:
     import wandb
 
-    scores = _scores(output)
+    scores = read_scores(output)
     place = {"project": logging.wandb_project, **_of(output, scores)}
     run = wandb.init(
         project=logging.wandb_project,
@@ -91,7 +92,7 @@ def _to_mlflow(output: Path, logging: LoggingSettings) -> str:
 
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its own seven take four minutes
     address, name = logging.mlflow_tracking_uri, logging.mlflow_experiment or DEFAULT_EXPERIMENT
-    client, scores = MlflowClient(tracking_uri=address), _scores(output)
+    client, scores = MlflowClient(tracking_uri=address), read_scores(output)
     place = {"tracking_uri": address, "experiment": name, **_of(output, scores)}
     run_id, params = _known_run(output, "mlflow", place), []
     if run_id is None or not _is_there(client, run_id):
@@ -110,11 +111,6 @@ def _to_mlflow(output: Path, logging: LoggingSettings) -> str:
     return f"run {run_id} of experiment {name}, {address}"
 
 
-def _scores(output: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((output / "scores.json").read_text(encoding="utf-8"))
-    return found
-
-
 def _files(output: Path) -> list[Path]:
     return [output / name for name in FILES if (output / name).is_file()]
 
@@ -128,8 +124,8 @@ def _config(output: Path) -> dict[str, Any]:
     """How each benchmark was sampled, ``aime24/temperature``; what a request carries beside it stays here."""
     found: dict[str, Any] = {}
     for path in sorted(output.glob("*/sampling.json")):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        found |= {f"{path.parent.name}/{key}": value for key, value in told.items() if key != "extra"}
+        told = read_identity(path.parent).items()
+        found |= {f"{path.parent.name}/{key}": value for key, value in told if key != "extra"}
     return found
 
 
@@ -159,11 +155,8 @@ def _known_run(output: Path, tracker: str, place: Mapping[str, Any]) -> str | No
 
 
 def _note(output: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((output / NOTE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    return found
+    path = output / NOTE
+    return read_object(path, "remove it to send to new runs") if path.is_file() else {}
 
 
 def _remember(output: Path, tracker: str, place: Mapping[str, Any], run: str) -> None:

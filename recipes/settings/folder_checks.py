@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from recipes.atomic_files import file_in_the_way
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.schema import AnySettings, Settings
 
@@ -27,10 +28,9 @@ def folder_problem(key: str, directory: str) -> SettingsProblem | None:
         key: the settings key of the folder.
         directory: the folder, which need not be there.
     """
-    path = Path(directory).absolute()
-    nearest = next(place for place in (path, *path.parents) if place.exists())
-    if nearest.is_dir():
+    other = file_in_the_way(Path(directory).absolute())
+    if other is None:
         return None
     return SettingsProblem(
-        key, f"{directory}: {nearest} is a file", "a folder, or a path where one can be made", f"{key}=NEW_FOLDER"
+        key, f"{directory}: {other} is a file", "a folder, or a path where one can be made", f"{key}=NEW_FOLDER"
     )

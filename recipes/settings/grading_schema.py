@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+VERDICT_KEYS = {
+    "math": ("require_thinking", "timeout_seconds"),
+    "code": ("require_thinking", "sandbox", "seconds_per_test", "seconds_per_assert_code", "memory_mb", "packages"),
+}
+"""Grader -> the keys that its verdicts depend on."""
+
 
 @dataclass
 class GradingSettings:

@@ -13,6 +13,7 @@ from typing import Any
 
 from recipes.checkpoints.manifest import Manifest, data_file, file_sha256, manifest_path
 from recipes.settings.errors import SettingsProblem
+from recipes.settings.grading_schema import VERDICT_KEYS
 from recipes.settings.schema import ModelSettings, Settings
 
 LAYOUT = (
@@ -24,14 +25,8 @@ LAYOUT = (
 """How the model is cut and recomputed: not what it learns."""
 _MODEL = tuple(f"model.{field.name}" for field in fields(ModelSettings))
 _FREE = ("model.name", "sft.micro_batch_size", "grpo.micro_batch_size", *LAYOUT)
-_GRADING = (
-    "require_thinking",
-    "timeout_seconds",
-    "seconds_per_test",
-    "seconds_per_assert_code",
-    "memory_mb",
-    "packages",
-)
+_GRADING = sorted({name for names in VERDICT_KEYS.values() for name in names} - {"sandbox"})
+"""Where programs run is the machine's affair."""
 _CALIBRATION = ("temperatures", "prompts", "rollouts_per_prompt", "target_entropy")
 _BOTH = ("stage.name", "stage.kind", "stage.domain", "run.seed", *_MODEL, "data.train", "data.instruction", "optimizer")
 _BINDING = {

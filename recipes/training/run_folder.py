@@ -1,6 +1,7 @@
 """What a run's folder holds, and where.
 
 settings.yaml  metrics.jsonl  tokens/  rollouts/  checkpoints/  attempts/  logs/  model.nemo  manifest.json  export/
+trackers.json
 """
 
 from __future__ import annotations

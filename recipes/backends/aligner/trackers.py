@@ -13,8 +13,8 @@ from lightning.pytorch.loggers import MLFlowLogger, WandbLogger
 from recipes.atomic_files import write_text
 from recipes.settings.schema import Settings
 
-NOTE = "logs/trackers.json"
-"""Below the run directory: tracker -> its run, and where that lies."""
+NOTE = "trackers.json"
+"""In the run directory (NeMo moves what lies in ``logs`` at every start): tracker -> its run, and where that lies."""
 
 
 def known_runs(settings: Settings) -> dict[str, str]:
