@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _require_evaluation(output)
         with merge_lock(output):
             for name in _with_shards(output, names):
-                print(f"{name}: {len(merge(output / name, others).store.load())} samples merged")
+                samples = merge(output / name, others).store.load().values()
+                print(f"{name}: {len(samples)} samples merged, {sum(one.verdict is None for one in samples)} to grade")
         only = [f"benchmark={','.join(names)}"] if names else []
         tasks = saved_tasks([f"output={output}", *only, *others])
         for task in tasks:

@@ -4,7 +4,7 @@
 
 n: samples of each problem that count, the first ones; default: as sampled. Missing samples are reported and are in no
 mean. logging.wandb_project, logging.mlflow_tracking_uri: a tracker to send them to as well. DIR/report.html is written
-anew where it is there or was asked for (evaluation.report).
+anew where it is there or was asked for, with what evaluation.report was asked to compare it with.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def score_task(task: Task) -> str:
 def renew_page(tasks: Sequence[Task], command: str, words: Sequence[str] = ()) -> None:
     """``report.html`` with the scores of now, where it is there already or the settings ask for it.
 
+    It compares with the evaluations that the page of before compared with, as far as these are still there.
     The scores stand whether or not it can be written: another benchmark's file may have moved since. A page with the
     numbers of before is removed then, so that none is read or sent beside other scores.
 
@@ -97,10 +98,15 @@ def renew_page(tasks: Sequence[Task], command: str, words: Sequence[str] = ()) -
     if not page.is_file() and not any(task.settings.evaluation.report for task in tasks):
         return
     from evaluation.reporting.page import write_report  # matplotlib and scipy, which the other ranks need not load
+    from evaluation.reporting.page_request import read_request
 
     names = ("output", "evaluation.output", "benchmark")
+    request, gone = read_request(output)
+    for what in gone:
+        print(f"{command}: {page}: {what}", file=sys.stderr)
     try:
-        print(f"Report: {write_report(output, words=[one for one in words if one.partition('=')[0] not in names])}")
+        own = [one for one in words if one.partition("=")[0] not in names]
+        print(f"Report: {write_report(output, request.against, own, request.per_problem)}")
     except (ValueError, OSError) as error:
         page.unlink(missing_ok=True)
         print(f"{command}: no {page}: {error}", file=sys.stderr)

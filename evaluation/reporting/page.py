@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from evaluation.paired import Paired, PairingError
 from evaluation.reporting import plots, tables
 from evaluation.reporting.folder import Scored, compare, sampled_otherwise, scored
+from evaluation.reporting.page_request import PageRequest
 from evaluation.reporting.paper_table import DEVIATIONS, SOURCE, column_of
 from evaluation.reporting.sample_view import CHARACTERS, PER_PROBLEM, ShownProblem, shown_problems
 from evaluation.samples import Sample
@@ -61,7 +62,7 @@ class Part:
 def write_report(
     output: Path, against: Sequence[Path] = (), words: Sequence[str] = (), per_problem: int = PER_PROBLEM
 ) -> Path:
-    """Write ``output/report.html``.
+    """Write ``output/report.html``, and ``report.json`` with what it was asked to show.
 
     Args:
         output: folder of an evaluation, scored.
@@ -89,6 +90,7 @@ def write_report(
     page = environment.get_template("evaluation.html.j2")
     text = page.render(_content(output, label, parts, others), warnings=warnings)
     write_text(output / FILE, sound_text(text))  # a program's output may be no UTF-8
+    PageRequest(against, per_problem).write(output)
     return output / FILE
 
 

@@ -171,7 +171,7 @@ def settings_from_command_line(
             print(f"python -m {entry.module}: {error}\n(--help explains the keys)", file=sys.stderr)
         raise SystemExit(2) from None
     if dry_run:
-        lines = [*plan(settings, command, missing), *stages]
+        lines = [*plan(settings, command, missing, entry.module), *stages]
         printed = [*(f"# {line}".rstrip() for line in lines), *dry_run_lines(settings)]
         _print_and_exit(to_yaml(settings) + "\n".join(printed))
     return settings

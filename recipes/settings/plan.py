@@ -19,9 +19,15 @@ _COUNTED_BYTES = 2**28
 """A larger file of demonstrations is not read for the plan (256 MiB takes about a second)."""
 
 
-def plan(settings: AnySettings, command: str, missing: Sequence[SettingsProblem] = ()) -> list[str]:
-    """The plan in lines: ranks, batch arithmetic, steps, tokens, where from and where to, and the missing files."""
-    rows = [("command", f"python -m {COMMANDS[command].module}")]
+def plan(
+    settings: AnySettings, command: str, missing: Sequence[SettingsProblem] = (), module: str | None = None
+) -> list[str]:
+    """The plan in lines: ranks, batch arithmetic, steps, tokens, where from and where to, and the missing files.
+
+    Args:
+        module: what ``python -m`` runs, where it is not the module of ``COMMANDS``.
+    """
+    rows = [("command", f"python -m {module or COMMANDS[command].module}")]
     if isinstance(settings, ExportSettings):
         rows += [("reads", settings.checkpoint), ("writes", f"{settings.output} ({settings.format})")]
     elif isinstance(settings, PrepareSettings):

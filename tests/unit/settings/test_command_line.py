@@ -115,6 +115,13 @@ def test_the_plan_of_an_evaluation_counts_the_samples(tmp_path: Path, capsys: py
     assert "# evaluates a.nemo with the megatron engine" in shown
 
 
+def test_the_plan_names_the_module_that_was_started(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["benchmark=tiny_math", "engine.checkpoint=a.nemo", "--dry-run"]
+    with pytest.raises(SystemExit):
+        settings_from_command_line("evaluate", "Draws.", words, module="evaluation.sample")
+    assert "# command   python -m evaluation.sample\n" in capsys.readouterr().out
+
+
 def test_the_plans_of_a_curriculum_and_an_export(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("curriculum", "--dry-run") == 0
     assert "# stages    sft -> math1 -> math2 -> math3 -> code1 -> code2 -> math4" in capsys.readouterr().out

@@ -13,6 +13,7 @@ import pytest
 from evaluation import score as score_module
 from evaluation.report import main
 from evaluation.reporting.page import labels, write_report
+from evaluation.reporting.sample_view import PER_PROBLEM
 from evaluation.saved import saved_tasks
 from evaluation.score import renew_page
 from recipes.records import Problem
@@ -201,6 +202,31 @@ def test_other_scores_are_another_page(tmp_path: Path, monkeypatch: pytest.Monke
     score_module.main([f"output={output}", "n=1"])
     (cells,) = sent
     assert (cells[1][1], cells[6][1]) == ("1.0", "1")
+
+
+def test_newer_scores_are_compared_as_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the same number of samples on the page; and a page that was asked for without is without."""
+    sft, rl = tmp_path / "run" / "sft", tmp_path / "run" / "rl"
+    for folder, right in ((sft, 0), (rl, 2)):
+        evaluated(folder, problems(2), solved({"p0": right, "p1": 1}, 4), 4)
+    main([f"output={rl}", f"against={sft}", "samples=0"])
+    first = (rl / "report.html").read_text()
+    score_module.main([f"output={rl}"])
+    assert (rl / "report.html").read_text() == first and "gained" in first and "0 of 8 samples" in first
+    (tmp_path / "run").rename(tmp_path / "moved")
+    sft, rl = tmp_path / "moved" / "sft", tmp_path / "moved" / "rl"
+    words = [f"output={rl}", f"benchmark.path={tmp_path / 'moved' / 'rl_tiny_math.jsonl'}"]
+    score_module.main(words)
+    assert "solve rate of every problem, both models" in (rl / "report.html").read_text()
+    (sft / "scores.json").unlink()
+    capsys.readouterr()
+    score_module.main(words)
+    assert f"report.html: no longer compared with {sft}: {sft}: no scores.json there" in capsys.readouterr().err
+    assert "solve rate of every problem, both models" not in (rl / "report.html").read_text()
+    (rl / "report.json").write_text('{"against": 3}')
+    score_module.main(words)
+    assert "report.json: what the page was asked to show is not known" in capsys.readouterr().err
+    assert json.loads((rl / "report.json").read_text()) == {"against": [], "samples": PER_PROBLEM}
 
 
 def test_scores_stand_when_the_page_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
