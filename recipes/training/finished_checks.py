@@ -6,12 +6,12 @@ between two starts; the same words must find the stage finished, whatever was mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from recipes.checkpoints.manifest import Manifest, data_file, file_sha256, manifest_path
+from recipes.checkpoints.manifest import MANIFEST_NAME, Manifest, data_file, file_sha256, manifest_path
 from recipes.settings.errors import SettingsProblem
 from recipes.settings.grading_schema import VERDICT_KEYS
 from recipes.settings.schema import ModelSettings, Settings
@@ -69,16 +69,30 @@ def layout_differences(settings: Settings, manifest: Manifest) -> list[Differenc
     return [one for one in found if one.now != one.then]
 
 
+def how_to_go_on(found: Sequence[Difference], settings: Settings, manifest: Manifest, folder: Path) -> str:
+    """What to type to train with the settings of now.
+
+    A GRPO stage that differs in nothing but its end may take more steps: its last checkpoint is there, and its learning
+    rate does not depend on their number. SFT's decay does.
+    """
+    ends = all(one.key == "grpo.max_steps" or one.key.startswith("stopping.") for one in found)
+    if ends and settings.grpo.max_steps > manifest.steps and settings.optimizer.schedule == "constant":
+        kept = f"mv {folder / MANIFEST_NAME} {folder / f'manifest_of_step_{manifest.steps}.json'}"
+        return f"to add steps to this stage: {kept}, then the same words; or run.directory=NEW_FOLDER"
+    return "run.directory=NEW_FOLDER to train with these, or the words of then"
+
+
 def finished_problems(settings: Settings, manifest: Manifest, folder: Path) -> list[SettingsProblem]:
     """``differences`` as problems."""
+    found = differences(settings, manifest, folder)
     return [
         SettingsProblem(
             one.key,
             f"{_shown(one.now)}, but {folder} is finished",
             f"{_shown(one.then)}, what it was trained with",
-            "run.directory=NEW_FOLDER to train with it, or the words of then",
+            how_to_go_on(found, settings, manifest, folder),
         )
-        for one in differences(settings, manifest, folder)
+        for one in found
     ]
 
 

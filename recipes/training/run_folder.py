@@ -31,7 +31,7 @@ from recipes.checkpoints.provenance import git_state, versions
 from recipes.settings.compose import to_yaml
 from recipes.settings.schema import Settings
 from recipes.training.attempts import Attempt, Attempts, timestamp
-from recipes.training.finished_checks import differences, layout_differences
+from recipes.training.finished_checks import differences, how_to_go_on, layout_differences
 from recipes.training.metrics_log import MetricsLog
 from recipes.training.ports import Ranks
 from recipes.training.stop_signal import write_interrupted
@@ -118,7 +118,7 @@ class RunFolder:
         if found := differences(settings, manifest, self.directory):
             raise ValueError(
                 f"{self.directory} is finished, trained with other settings: {'; '.join(map(str, found))}.\n"
-                "Nothing was trained. Fix: run.directory=NEW_FOLDER to train with these, or the words of then"
+                f"Nothing was trained. Fix: {how_to_go_on(found, settings, manifest, self.directory)}"
             )
         cut = layout_differences(settings, manifest)
         layout = f" ({'; '.join(map(str, cut))}: another layout trains the same)" if cut else ""

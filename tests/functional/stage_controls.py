@@ -50,6 +50,11 @@ def main(folder: Path) -> None:
         place = [*_shared(folder), f"run.directory={folder / 'killed'}"]
         report["killed_before"] = _killed(run_grpo.main, [*place, *words], folder / "killed" / "metrics.jsonl")
     run("killed", run_grpo.main, *words)
+    run("extended", run_grpo.main, *_grpo(folder), *_filtered(folder), f"grpo.max_steps={SAVED}")
+    report["extended_before"] = report.pop("extended")
+    manifest = folder / "extended" / "manifest.json"
+    manifest.rename(manifest.with_stem(f"manifest_of_step_{SAVED}"))
+    run("extended", run_grpo.main, *_grpo(folder), *_filtered(folder))
     cut_back(folder / "whole", folder / "slower", SAVED)
     run("slower", run_grpo.main, *_grpo(folder), *_filtered(folder), "optimizer.learning_rate=1e-5")
     run("plateau", run_grpo.main, *_grpo(folder), "grpo.temperature=1.0", *_stopping())

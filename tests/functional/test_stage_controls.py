@@ -83,6 +83,21 @@ def test_a_killed_run_makes_the_same_decisions(ran: Path) -> None:
     assert read(killed / "selection.json") == read(whole / "selection.json")
 
 
+def test_a_finished_stage_that_takes_more_steps_is_one_that_was_never_finished(ran: Path) -> None:
+    """But for the held-out score at its first end, which is measured there only."""
+    whole, extended = (
+        [{key: value for key, value in row.items() if not key.startswith("validation_")} for row in rows(path)]
+        for path in (ran / "whole" / "metrics.jsonl", ran / "extended" / "metrics.jsonl")
+    )
+    assert len(whole) == STEPS and extended == whole
+    assert "validation_avg" in rows(ran / "extended" / "metrics.jsonl")[SAVED - 1]
+    first = read(ran / "extended" / f"manifest_of_step_{SAVED}.json")
+    last = read(ran / "extended" / "manifest.json")
+    assert (first["steps"], last["steps"]) == (SAVED, STEPS)
+    assert first["model"]["sha256"] != last["model"]["sha256"]
+    assert [start["end"] for start in last["attempts"]] == ["finished", "finished"]
+
+
 def test_the_held_out_score_starts_at_the_parents(ran: Path) -> None:
     measured = rows(ran / "whole" / "metrics.jsonl")
     assert 0 < measured[0]["validation_start_avg"] <= 1

@@ -70,6 +70,23 @@ def test_the_command_ends_with_2_names_what_differs_and_how_to_train_it(
 
 
 @pytest.mark.parametrize(
+    ("more", "goes_on"),
+    [
+        (["grpo.max_steps=1200"], True),
+        (["grpo.max_steps=1200", "stopping.metric=reward"], True),
+        (["grpo.max_steps=1200", "run.seed=2"], False),
+        (["grpo.max_steps=39"], False),
+        (["grpo.max_steps=1200", "optimizer.schedule=cosine"], False),
+    ],
+)
+def test_how_to_add_steps_is_said_where_nothing_else_differs(root: Path, more: list[str], goes_on: bool) -> None:
+    run = root / "run"
+    moved = f"to add steps to this stage: mv {run}/manifest.json {run}/manifest_of_step_40.json, then the same words"
+    assert (moved in refusal(root, *more)) == goes_on
+    assert all((moved in problem.fix) == goes_on for problem in finished_otherwise(settings(root, *more)))
+
+
+@pytest.mark.parametrize(
     "word",
     [
         "run.seed=2",
