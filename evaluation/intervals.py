@@ -16,6 +16,22 @@ def problem_error(rates: Sequence[float]) -> float | None:
     return math.sqrt(variance(rates) / len(rates)) if len(rates) > 1 else None
 
 
+def error_of_exact_rates(over_problems: float, over_samples: float) -> float:
+    """sqrt(e_P^2 - e_S^2): what stays of the error over problems when each has samples without end.
+
+    The variance of rates over problems is that of the true rates and, on the mean, that of a rate over its n samples:
+    e_P^2 = (var(p) + mean(p (1 - p)) / n) / P and e_S^2 = mean(p (1 - p)) / (n P).
+
+    Args:
+        over_problems: ``problem_error``.
+        over_samples: standard error over new samples of the same problems.
+
+    Returns:
+        0 where the samples are too few to see any part of it.
+    """
+    return math.sqrt(max(0.0, over_problems**2 - over_samples**2))
+
+
 def problem_interval(rates: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float] | None:
     """mean +- t_{P-1} sd(rates) / sqrt(P), cut at 0 and 1: where the score of many such problems lies.
 

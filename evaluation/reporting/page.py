@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from evaluation.intervals import error_of_exact_rates
 from evaluation.paired import Paired, PairingError
 from evaluation.reporting import plots, tables
 from evaluation.reporting.folder import Scored, compare, sampled_otherwise, scored
@@ -174,13 +175,15 @@ def _deviations(rows: tables.Rows) -> Iterator[str]:
         error, ends = row.get("stderr_sampling"), row.get("ci95_problems")
         if not error or not ends or row["avg"] is None:
             continue
-        half = 100 * (ends[1] - ends[0]) / 2
+        half, over_problems = 100 * (ends[1] - ends[0]) / 2, row.get("stderr_problems")
+        rest = half * error_of_exact_rates(over_problems, error) / over_problems if over_problems else 0.0
+        narrow = "not narrow it" if f"{rest:.1f}" == f"{half:.1f}" else f"narrow it to about ± {rest:.1f}"
         wanted = 64
         shown = 100 * error * (row["n"] / wanted) ** 0.5
         yield (
             f"{name}: {100 * error:.2f} points at n={row['n']}, so {shown:.2f} at n={wanted}; the paper measured "
-            f"{DEVIATIONS[wanted]} on AIME 2024. The interval over problems is ± {half:.1f} points wide, "
-            f"{half / (100 * error):.0f} times the error over samples, and more samples do not narrow it by much."
+            f"{DEVIATIONS[wanted]} on AIME 2024. The interval over problems is ± {half:.1f} points wide; samples of "
+            f"the same problems without end would {narrow if rest else 'narrow it, how far these cannot say'}."
         )
 
 

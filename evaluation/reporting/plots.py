@@ -10,9 +10,9 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from recipes.reporting.figures import GRID, INK, SECOND, SERIES, STYLE, empty, inline_svg
+from recipes.reporting.figures import GRID, INK, SECOND, SERIES, STYLE, empty, in_percent, inline_svg
 from recipes.reporting.solve_rates import BINS, histogram
 
 SIZE = (4.4, 3.1)
@@ -60,7 +60,7 @@ def pass_at_k(models: Sequence[Model], label: str) -> str:
         axes.xaxis.set_major_formatter(lambda k, _: f"{k:g}")
         axes.minorticks_off()
         axes.set_xlabel("K")
-        _percent(axes.yaxis)
+        in_percent(axes.yaxis)
         _legend(axes, len(models))
 
     return _panel(draw, f"pass at K, {label}")
@@ -79,7 +79,7 @@ def solve_rates(models: Sequence[Model], label: str) -> str:
                 axes.bar_label(bars, fmt=lambda share: f"{share:.0%}" if share else "", fontsize=8.5, padding=2)
         axes.set_xticks(range(len(BINS)), BINS)
         axes.set_xlabel("solve rate")
-        _percent(axes.yaxis)
+        in_percent(axes.yaxis)
         axes.margins(y=0.12)
         _legend(axes, len(shown))
 
@@ -105,7 +105,7 @@ def scatter(pairs: Mapping[str, tuple[float, float]], names: tuple[str, str], la
         axes.set_aspect("equal")
         axes.grid(True, axis="both", color=GRID)
         for axis in (axes.xaxis, axes.yaxis):
-            _percent(axis)
+            in_percent(axis)
 
     return _panel(draw, f"solve rates of every problem, {label}", (4.0, 3.9))
 
@@ -150,10 +150,6 @@ def _panel(draw: Any, label: str, size: tuple[float, float] = SIZE) -> str:
         figure = Figure(figsize=size, layout="constrained")
         draw(figure.subplots())
         return inline_svg(figure, label)
-
-
-def _percent(axis: Any) -> None:
-    axis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 def _legend(axes: Axes, models: int) -> None:

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 INK, GRID, SERIES, SECOND = "#1a1c1f", "#d9dce1", "#2f6fd0", "#b5541c"
 CSS = {INK: "var(--ink)", GRID: "var(--grid)", SERIES: "var(--series)", SECOND: "var(--second)"}
@@ -72,6 +73,11 @@ PANELS = (
 """(key of ``metrics.jsonl``, title, whether it is a fraction shown in percent)."""
 
 
+def in_percent(axis: Axis) -> None:
+    """Fractions as percent, with the decimals that neighbouring ticks need to be told apart: 5%, 2.5%."""
+    axis.set_major_formatter(lambda fraction, _: f"{round(100 * fraction, 6):g}%")
+
+
 def score_svg(curves: Curves) -> str:
     """avg@n after every stage, inline SVG."""
     with matplotlib.rc_context(STYLE):
@@ -105,7 +111,7 @@ def _scores(axes: Axes, curves: Curves) -> None:
     lines = {name: line for name, line in curves.scores.items() if line}
     one = next(iter(lines)) if len(lines) == 1 else "avg@n"
     axes.set_title(f"{one} after every stage (bars: one standard error over new samples)")
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    in_percent(axes.yaxis)
     if not lines:
         empty(axes, "no evaluation yet")
         return
@@ -139,7 +145,7 @@ def _panels(figure: Any, curves: Curves) -> None:
     for axes, (key, title, fraction) in zip(grid.flat[2:], PANELS, strict=True):
         axes.set_title(title)
         if fraction:
-            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            in_percent(axes.yaxis)
         _stages(axes, curves.grpo, key)
     for axes in grid[-1]:
         axes.set_xlabel("GRPO step")
@@ -169,7 +175,7 @@ def held_out_scores(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, float,
 
 def _held_out(axes: Axes, grpo: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> None:
     axes.set_title("Held-out avg@n (bars: one standard error)")
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    in_percent(axes.yaxis)
     scores = dict((name, held_out_scores(rows)) for name, rows in grpo)
     if not any(scores.values()):
         empty(axes, "not measured (validation.every_steps=0)")

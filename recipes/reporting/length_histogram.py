@@ -10,9 +10,8 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from recipes.reporting.figures import SECOND, SERIES, STYLE
+from recipes.reporting.figures import SECOND, SERIES, STYLE, in_percent
 
 WIDTH = 1000
 """Tokens of a bar."""
@@ -36,7 +35,7 @@ def length_histogram_png(lengths: Mapping[str, npt.NDArray[np.integer[Any]]], ti
             axes.bar(places, counts / len(tokens), width=0.9, color=COLOURS.get(domain, SERIES))
             axes.axvline(tokens.mean() / WIDTH, color="black", linewidth=1, linestyle=(0, (2, 3)))
             axes.set_title(f"{title}, {domain}: {len(tokens):,} responses, mean {tokens.mean():,.0f} tokens")
-            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            in_percent(axes.yaxis)
             axes.set_xticks([0, 8, 16, 24, 32], ["0", "8K", "16K", "24K", "32K+"])
             axes.set_xlabel("tokens of a response")
         buffer = io.BytesIO()

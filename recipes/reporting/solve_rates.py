@@ -9,9 +9,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import PercentFormatter
 
-from recipes.reporting.figures import GRID, INK, SERIES, STYLE, Curves, empty, inline_svg
+from recipes.reporting.figures import GRID, INK, SERIES, STYLE, Curves, empty, in_percent, inline_svg
 
 BINS = ("0", "to 25%", "to 50%", "to 75%", "below 1", "1")
 """Solved by no rollout; by up to a quarter, half, three quarters, not quite all of them; by every one."""
@@ -88,7 +87,7 @@ def _histograms(figure: Any, stages: Sequence[tuple[str, Mapping[int, Sequence[f
         numbers = f"epoch {first + 1}" if first == last else f"epochs {first + 1} and {last + 1}"
         axes.set_title(name if len(stages) > 4 else f"{name}, {numbers}")
         axes.set_xticks([0, 5], ["0", "1"])
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        in_percent(axes.yaxis)
         axes.spines["bottom"].set_color(GRID)
     panels[0].set_ylabel("problems")
     figure.supxlabel("solve rate (outline: first epoch; filled: last epoch)", fontsize=9)

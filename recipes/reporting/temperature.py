@@ -9,13 +9,13 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, NullFormatter, PercentFormatter
+from matplotlib.ticker import FormatStrFormatter, NullFormatter
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from recipes.atomic_files import atomic_file
-from recipes.reporting.figures import INK, SERIES, STYLE
+from recipes.reporting.figures import INK, SERIES, STYLE, in_percent
 
 COARSE = 3.0
 """Entropies of neighbouring temperatures further apart than this factor leave the place between them uncertain."""
@@ -103,7 +103,7 @@ def temperature_png(record: Mapping[str, Any]) -> bytes:
         below.set_title("Reward (blue) and truncated rollouts (dark)")
         _errorbar(below, temperatures, points, "reward")
         below.plot(temperatures, [p["truncated"] for p in points], color=INK, marker="s", markersize=4, linewidth=1.2)
-        below.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        in_percent(below.yaxis)
         below.set_ylim(bottom=0)
         below.set_xlabel("sampling temperature")
         buffer = io.BytesIO()

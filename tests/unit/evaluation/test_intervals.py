@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evaluation.intervals import problem_error, problem_interval
+from evaluation.intervals import error_of_exact_rates, problem_error, problem_interval
 from evaluation.paired import difference_interval
 from recipes.rollouts.sampling_error import sampling_error
 
@@ -42,6 +42,21 @@ def test_coverage(shape: tuple[float, float]) -> None:
         samples += abs(solved.mean() / SAMPLES - fixed.mean()) <= 1.96 * error
     assert 0.93 <= problems / TRIALS <= 0.97
     assert 0.93 <= samples / TRIALS <= 0.97
+
+
+def test_what_stays_of_the_error_is_the_spread_of_the_true_rates() -> None:
+    """Beta(2, 2) has the variance 1/20, so 1/600 over 30 problems, though four samples a problem show 1/20 + 1/20."""
+    random = np.random.default_rng(7)
+    n, found = 4, []
+    for _ in range(TRIALS):
+        solved = random.binomial(n, random.beta(2.0, 2.0, PROBLEMS))
+        over_problems = problem_error((solved / n).tolist())
+        over_samples = sampling_error([(int(count), n) for count in solved])
+        assert over_problems is not None and over_samples is not None
+        found.append(error_of_exact_rates(over_problems, over_samples) ** 2)
+    assert np.mean(found) == pytest.approx(1 / 600, rel=0.03)
+    assert error_of_exact_rates(0.1, 0.06) == pytest.approx(0.08)
+    assert error_of_exact_rates(0.1, 0.2) == 0.0
 
 
 def test_errors_at_the_papers_sample_numbers() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.figure import Figure
 
-from recipes.reporting.figures import CSS, Curves, held_out_scores, running_mean, score_svg, steps_svg
+from recipes.reporting.figures import CSS, Curves, held_out_scores, in_percent, running_mean, score_svg, steps_svg
 from recipes.reporting.report import Report
 from recipes.reporting.solve_rates import bin_of, histogram, solve_rates_svg
 from recipes.reporting.summary import StageFolder
@@ -181,3 +182,16 @@ def test_running_mean_by_hand() -> None:
     assert running_mean([1, 2, 6, 7], 3) == [1.5, 3.0, 5.0, 6.5]
     assert running_mean([1, 2, 6, 7], 1) == [1, 2, 6, 7]
     assert running_mean([4], 5) == [4]
+
+
+@pytest.mark.parametrize("top", [1.0, 0.3, 0.06, 0.004])
+def test_ticks_in_percent_tell_their_values_apart(top: float) -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, top])
+    in_percent(axes.yaxis)
+    figure.canvas.draw()
+    shown = [label.get_text() for label in axes.get_yticklabels()]
+    ticks = axes.get_yticks()
+    assert len(set(shown)) == len(shown) > 3
+    assert [float(text.rstrip("%")) / 100 for text in shown] == pytest.approx(list(ticks))

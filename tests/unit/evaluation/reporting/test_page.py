@@ -86,6 +86,26 @@ def test_a_benchmark_of_the_paper_stands_beside_its_values(tmp_path: Path) -> No
     )
 
 
+def test_how_far_more_samples_would_narrow_the_interval(tmp_path: Path) -> None:
+    """Of 40 problems 20 are solved never, 19 always and one by half of two samples: the error over samples is
+    sqrt(1/4) / 40. Where all are solved by half nothing is known of how they differ.
+    """
+    counts = {f"p{index}": 2 * (index % 2) for index in range(40)} | {"p1": 1}
+    evaluated(tmp_path / "wide", problems(40), solved(counts, 2), 2)
+    own = scores(tmp_path / "wide")["tiny_math"]
+    half = 50 * (own["ci95_problems"][1] - own["ci95_problems"][0])
+    assert own["stderr_sampling"] == pytest.approx(1 / 80)
+    rest = half * (1 - (own["stderr_sampling"] / own["stderr_problems"]) ** 2) ** 0.5
+    assert f"is ± {half:.1f} points wide; samples of the same problems without end would narrow it to about ± " in (
+        html := page(tmp_path / "wide")
+    )
+    assert f"about ± {rest:.1f}." in html
+    evaluated(tmp_path / "same", problems(4), solved({f"p{index}": 1 for index in range(4)}, 2), 2)
+    assert "without end would narrow it, how far these cannot say." in page(tmp_path / "same")
+    evaluated(tmp_path / "many", problems(8), solved({f"p{i}": 64 * (i % 2) - (i == 1) for i in range(8)}, 64), 64)
+    assert "without end would not narrow it." in page(tmp_path / "many")
+
+
 def test_text_of_a_model_is_never_markup(tmp_path: Path) -> None:
     """Thinking, answer, extracted answer, problem, identifier and failing test come from outside."""
     attack = "</pre></details><script>alert(1)</script><img src=x onerror=alert(1)>"
