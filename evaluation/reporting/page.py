@@ -177,14 +177,20 @@ def _deviations(rows: tables.Rows) -> Iterator[str]:
             continue
         half, over_problems = 100 * (ends[1] - ends[0]) / 2, row.get("stderr_problems")
         rest = half * error_of_exact_rates(over_problems, error) / over_problems if over_problems else 0.0
-        narrow = "not narrow it" if f"{rest:.1f}" == f"{half:.1f}" else f"narrow it to about ± {rest:.1f}"
         wanted = 64
         shown = 100 * error * (row["n"] / wanted) ** 0.5
         yield (
             f"{name}: {100 * error:.2f} points at n={row['n']}, so {shown:.2f} at n={wanted}; the paper measured "
             f"{DEVIATIONS[wanted]} on AIME 2024. The interval over problems is ± {half:.1f} points wide; samples of "
-            f"the same problems without end would {narrow if rest else 'narrow it, how far these cannot say'}."
+            f"the same problems without end would {_narrowing(half, rest)}."
         )
+
+
+def _narrowing(half: float, rest: float) -> str:
+    """What samples without end would do to an interval of +- ``half`` points, of which ``rest`` would stay."""
+    if not rest:
+        return "narrow it, how far these cannot say"
+    return "not narrow it" if f"{rest:.1f}" == f"{half:.1f}" else f"narrow it to about ± {rest:.1f}"
 
 
 def _figures(label: str, parts: Sequence[Part], others: Sequence[Against]) -> Iterator[tuple[str, list[Markup]]]:

@@ -6,6 +6,7 @@ between two starts; the same words must find the stage finished, whatever was mo
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from recipes.checkpoints.manifest import MANIFEST_NAME, Manifest, data_file, file_sha256, manifest_path
 from recipes.settings.errors import SettingsProblem
-from recipes.settings.grading_schema import VERDICT_KEYS
+from recipes.settings.grading_schema import VERDICT_KEYS, GradingSettings
 from recipes.settings.schema import ModelSettings, Settings
 
 LAYOUT = (
@@ -25,8 +26,9 @@ LAYOUT = (
 """How the model is cut and recomputed: not what it learns."""
 _MODEL = tuple(f"model.{field.name}" for field in fields(ModelSettings))
 _FREE = ("model.name", "sft.micro_batch_size", "grpo.micro_batch_size", *LAYOUT)
-_GRADING = sorted({name for names in VERDICT_KEYS.values() for name in names} - {"sandbox"})
+_VERDICTS = {name for names in VERDICT_KEYS.values() for name in names} - {"sandbox"}
 """Where programs run is the machine's affair."""
+_GRADING = [field.name for field in fields(GradingSettings) if field.name in _VERDICTS]
 _CALIBRATION = ("temperatures", "prompts", "rollouts_per_prompt", "target_entropy")
 _BOTH = ("stage.name", "stage.kind", "stage.domain", "run.seed", *_MODEL, "data.train", "data.instruction", "optimizer")
 _BINDING = {
@@ -77,8 +79,9 @@ def how_to_go_on(found: Sequence[Difference], settings: Settings, manifest: Mani
     """
     ends = all(one.key == "grpo.max_steps" or one.key.startswith("stopping.") for one in found)
     if ends and settings.grpo.max_steps > manifest.steps and settings.optimizer.schedule == "constant":
-        kept = f"mv {folder / MANIFEST_NAME} {folder / f'manifest_of_step_{manifest.steps}.json'}"
-        return f"to add steps to this stage: {kept}, then the same words; or run.directory=NEW_FOLDER"
+        kept = folder / f"manifest_of_step_{manifest.steps}.json"
+        move = shlex.join(["mv", str(folder / MANIFEST_NAME), str(kept)])
+        return f"to add steps to this stage: {move}, then the same words; or run.directory=NEW_FOLDER"
     return "run.directory=NEW_FOLDER to train with these, or the words of then"
 
 
