@@ -18,7 +18,7 @@ from recipes.settings.typed import CONF
 
 LONGEST_NAME = 100
 _NAME = re.compile(rf"(?![. ])[\w .-]{{1,{LONGEST_NAME}}}")
-_OUTPUTS = ("scores.json", "scores.csv", "report.html", "tracking.json", "logs")
+_OUTPUTS = ("scores.json", "scores.csv", "report.html", "report.json", "tracking.json", "logs")
 """What else an evaluation writes to its folder."""
 
 

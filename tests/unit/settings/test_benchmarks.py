@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -57,8 +58,9 @@ def test_what_cannot_be_chosen(word: str, found: str, fix: str) -> None:
     assert f"fix:      {fix}" in str(raised.value)
 
 
-def test_names_beside_the_first_are_checked() -> None:
-    settings = compose("evaluate", ["benchmark.others=[tiny_cod,tiny_math]", CHECKPOINT])
+def test_names_beside_the_first_are_checked(tmp_path: Path) -> None:
+    words = ["benchmark.others=[tiny_cod,tiny_math]", CHECKPOINT, f"data.directory={tmp_path}"]
+    settings = compose("evaluate", words)
     unknown, twice = benchmark_problems(settings)
     assert (unknown.found, unknown.fix) == ("tiny_cod", "benchmark.others=[tiny_code,tiny_math]")
     assert (twice.found, twice.fix) == ("tiny_math", "benchmark.others=[tiny_cod]")
