@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from recipes.parent_death import die_with_parent
@@ -94,11 +95,11 @@ def _hand_on(asked: threading.Event, kind: str) -> None:
 def _children(pid: int) -> set[int]:
     """Direct children (Linux)."""
     found: set[int] = set()
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found.update(map(int, children.read_text().split()))
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # a thread, or the process, that ended meanwhile
+    # Threads, and the process, may end while they are looked at.
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found.update(map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split()))
     return found
 
 

@@ -112,18 +112,16 @@ class CheckpointStore:
         for path in sorted(self.directory.iterdir(), reverse=True):
             if not _STEP.fullmatch(path.name):
                 continue
-            problem = _damage(path)
-            if problem:
+            try:
+                found.append(_complete(path))
+            except _Damaged as problem:
                 LOG.warning("checkpoint %s is not complete (%s); it is left out", path, problem)
-                continue
-            manifest = json.loads((path / MANIFEST).read_text())
-            found.append(Checkpoint(manifest["step"], manifest["progress"], path))
         return found
 
     def damaged(self) -> list[Path]:
         """Folders with a checkpoint's name that are none: a kill leaves no such thing, a copy or a full disk may."""
         folders = self.directory.iterdir() if self.directory.is_dir() else ()
-        return sorted(path for path in folders if _STEP.fullmatch(path.name) and _damage(path))
+        return sorted(path for path in folders if _STEP.fullmatch(path.name) and _is_damaged(path))
 
     def _partial(self, step: int) -> Path:
         return self.directory / f".step_{step:08d}.partial"
@@ -147,18 +145,32 @@ def _flush_names(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _damage(path: Path) -> str | None:
-    """Why a checkpoint folder cannot be trusted, None when it can."""
+def _complete(path: Path) -> Checkpoint:
+    """A folder with a checkpoint's name; _Damaged says why it cannot be trusted."""
     try:
-        files = json.loads((path / MANIFEST).read_text())["files"]
-    except FileNotFoundError:
-        return f"no {MANIFEST}"
+        manifest = json.loads((path / MANIFEST).read_text())
+        found, files = Checkpoint(manifest["step"], manifest["progress"], path), manifest["files"]
+    except FileNotFoundError as error:
+        raise _Damaged(f"no {MANIFEST}") from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        return f"{MANIFEST} unreadable: {error}"
+        raise _Damaged(f"{MANIFEST} unreadable: {error}") from error
     for name, size in files.items():
-        file = path / name
-        if not file.is_file():
-            return f"{name} missing"
-        if file.stat().st_size != size:
-            return f"{name} has {file.stat().st_size} bytes, expected {size}"
-    return None
+        try:
+            has = (path / name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise _Damaged(f"{name} missing") from error
+        if has != size:
+            raise _Damaged(f"{name} has {has} bytes, expected {size}")
+    return found
+
+
+def _is_damaged(path: Path) -> bool:
+    try:
+        _complete(path)
+    except _Damaged:
+        return True
+    return False
+
+
+class _Damaged(Exception):
+    """The message says what is wrong."""

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from recipes.preflighting.findings import Findings
@@ -95,8 +96,14 @@ def disk(key: str, needs: Mapping[str, tuple[int, int]]) -> Findings:
 
 def _written(folder: Path) -> int:
     """Bytes of checkpoints, weights and token ids that a stage has written already."""
-    files = [*folder.glob("checkpoints/**/*"), *folder.glob("tokens/*"), folder / "model.nemo"]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    files = [folder / "model.nemo"]
+    for part in ("checkpoints", "tokens"):
+        files += [Path(root, name) for root, _, names in os.walk(folder / part) for name in names]
+    total = 0
+    for file in files:
+        with suppress(OSError):  # not there yet, or an old checkpoint that the stage at work there removed
+            total += file.stat().st_size
+    return total
 
 
 def size_in_words(count: float) -> str:

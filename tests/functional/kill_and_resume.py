@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from recipes.parent_death import die_with_parent
+
 KILLS = {"sft": 4, "grpo": 5}
 STEPS = {"sft": 60, "grpo": 8}
 
@@ -111,12 +113,12 @@ def _run_under_fire(command, arguments, directory: Path, seconds: float, dice: r
         pid = _fork(command, arguments)
         due = None if attempt == 0 else time.monotonic() + dice.uniform(0.1, 1.0) * seconds
         while os.waitpid(pid, os.WNOHANG)[0] == 0:
-            saving = list((directory / "checkpoints").glob(".step_*.partial/state/*"))
+            saving = _is_saving(directory)
             if (due is None and saving) or (due is not None and time.monotonic() > due):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 done = sorted(p.name for p in (directory / "checkpoints").glob("step_*"))
-                kills.append(f"in a save: {due is None or bool(saving)}, complete: {done}")
+                kills.append(f"in a save: {saving}, complete: {done}")
                 break
             time.sleep(0.002)
         else:
@@ -125,11 +127,21 @@ def _run_under_fire(command, arguments, directory: Path, seconds: float, dice: r
     return kills
 
 
+def _is_saving(directory: Path) -> bool:
+    """Whether a checkpoint is half written at this moment."""
+    try:
+        return any((directory / "checkpoints").glob(".step_*.partial/state/*"))
+    except FileNotFoundError:  # renamed while it was looked at: the save is over
+        return False
+
+
 def _fork(command: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> int:
     sys.stdout.flush()
+    parent = os.getpid()
     pid = os.fork()
     if pid:
         return pid
+    die_with_parent(parent)  # its output after the end of this process would hide why that ended
     try:
         command(arguments)
         code = 0

@@ -83,6 +83,37 @@ def test_a_damaged_checkpoint_is_left_out_and_named(tmp_path: Path, caplog: pyte
     assert "step_00000002 is not complete (state/weights has 3 bytes" in caplog.text
 
 
+@pytest.mark.parametrize("at", ["read_text", "stat"])
+def test_a_checkpoint_removed_while_another_command_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """The run at work there prunes: after any access to the old checkpoint it may be gone, and no look fails."""
+    store, count = CheckpointStore(tmp_path / "kept", keep=3), 0
+    save(store, 1)
+    save(store, 2)
+    while True:
+        shutil.copytree(tmp_path / "kept", folder := tmp_path / str(count))
+        original, left = getattr(Path, at), count
+
+        def removing(path: Path, *given, folder=folder, original=original, **options):
+            nonlocal left
+            found = original(path, *given, **options)
+            if "step_00000001" in path.parts:
+                left -= 1
+                if left == -1:
+                    shutil.rmtree(folder / "step_00000001")
+            return found
+
+        monkeypatch.setattr(Path, at, removing)
+        found = [checkpoint.step for checkpoint in CheckpointStore(folder, keep=3).complete()]
+        monkeypatch.setattr(Path, at, original)
+        assert found in ([2], [2, 1])
+        if left >= 0:
+            break
+        count += 1
+    assert count >= 1
+
+
 def test_resume_off_refuses_a_folder_with_a_checkpoint(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path, keep=3)
     assert store.resume_point(resume=False) is None
