@@ -1,11 +1,12 @@
 """Throughput of the evaluation's client, beside a bare load generator on the same server in the same run.
 
-    python -m tests.bench.serving [--requests 6000] [--concurrency 256] [--seconds 0.25] [--rounds 5]
+    python -m tests.bench.serving [--requests 6000] [--concurrency 256] [--seconds 0.25 0.05] [--rounds 5]
 
-Measured with a server that takes --seconds for a response (at 256 under way still a thousand responses a second, more
-than a node of GPUs gives), and with one that takes no time at all, so that all of the client's own work shows. The bare
-generator posts the same bodies over the same number of connections and reads the replies to their end: it parses
-nothing, keeps nothing and repeats nothing. The evaluation's client writes every sample to its file, as in a run.
+Measured with servers that take --seconds for a response (0.25 s with 256 under way is still a thousand responses a
+second, more than a node of GPUs gives), and with one that takes no time at all, so that all of the client's own work
+shows. The bare generator posts the same bodies over the same number of connections and reads the replies to their end:
+it parses nothing, keeps nothing and repeats nothing. The evaluation's client writes every sample to its file, as in a
+run.
 """
 
 from __future__ import annotations
@@ -82,12 +83,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=6_000)
     parser.add_argument("--concurrency", type=int, default=256)
-    parser.add_argument("--seconds", type=float, default=0.25, help="that the server takes for a response")
+    parser.add_argument(
+        "--seconds", type=float, nargs="+", default=[0.25, 0.05], help="that the server takes for a response"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="the two take turns; medians are shown")
     words = parser.parse_args()
     print(f"{words.requests} requests, concurrency {words.concurrency}, median of {words.rounds} rounds")
     print("server\treply\tbare per s\tours per s\tratio\tratios of the rounds")
-    for latency in (words.seconds, 0.0):
+    for latency in (*words.seconds, 0.0):
         with fault_server("--faults", "0", "--seconds", str(latency)) as url:
             for stream in (False, True):
                 server = Server(url=url, model=MODEL, stream=stream, concurrency=words.concurrency)
