@@ -32,7 +32,7 @@ from recipes.checkpoints.export_record import is_export_of, is_hugging_face
 from recipes.checkpoints.hf_config import ConversionError
 from recipes.checkpoints.nemo_archive import CheckpointMismatch
 from recipes.preflighting import deployment as limits
-from recipes.preflighting.machine import size_in_words
+from recipes.preflighting.machine import bytes_of, size_in_words
 from recipes.settings.compose import deployment_words, settings_from_command_line
 from recipes.settings.deployment_checks import convert_script
 from recipes.settings.errors import SettingsError
@@ -213,7 +213,7 @@ def _dry_run(settings: ExportSettings) -> list[str]:
 
     findings = limits.deployment(settings, model, here=True)
     written = limits.sizes(checkpoint, model, deployment)
-    kept = written.engine or limits.bytes_of(checkpoint)
+    kept = written.engine or bytes_of(checkpoint)
     place = Workplace.of(output, checkpoint if is_hugging_face(checkpoint) else None)
     tools = Tools(sys.executable, convert_script(deployment.examples), deployment.build_tool)
     lines = []

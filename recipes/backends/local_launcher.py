@@ -87,7 +87,8 @@ def _hand_on(asked: threading.Event, kind: str) -> None:
             ranks = set().union(*map(_children, ranks))
         for rank in ranks - told:
             if _listens(rank):
-                os.kill(rank, signal.SIGUSR1)
+                with suppress(ProcessLookupError):
+                    os.kill(rank, signal.SIGUSR1)
                 told.add(rank)
         time.sleep(_RETRY_SECONDS)
 
@@ -95,11 +96,9 @@ def _hand_on(asked: threading.Event, kind: str) -> None:
 def _children(pid: int) -> set[int]:
     """Direct children (Linux)."""
     found: set[int] = set()
-    # Threads, and the process, may end while they are looked at.
-    with suppress(FileNotFoundError, ProcessLookupError):
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with suppress(FileNotFoundError, ProcessLookupError):
-                found.update(map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split()))
+    with suppress(FileNotFoundError, ProcessLookupError):  # it, or a thread of it, ended meanwhile; the next look sees
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            found.update(map(int, children.read_text().split()))
     return found
 
 

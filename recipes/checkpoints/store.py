@@ -112,16 +112,17 @@ class CheckpointStore:
         for path in sorted(self.directory.iterdir(), reverse=True):
             if not _STEP.fullmatch(path.name):
                 continue
-            try:
-                found.append(_complete(path))
-            except _Damaged as problem:
-                LOG.warning("checkpoint %s is not complete (%s); it is left out", path, problem)
+            look = _look(path)
+            if isinstance(look, Checkpoint):
+                found.append(look)
+            else:
+                LOG.warning("checkpoint %s is not complete (%s); it is left out", path, look)
         return found
 
     def damaged(self) -> list[Path]:
         """Folders with a checkpoint's name that are none: a kill leaves no such thing, a copy or a full disk may."""
         folders = self.directory.iterdir() if self.directory.is_dir() else ()
-        return sorted(path for path in folders if _STEP.fullmatch(path.name) and _is_damaged(path))
+        return sorted(path for path in folders if _STEP.fullmatch(path.name) and isinstance(_look(path), str))
 
     def _partial(self, step: int) -> Path:
         return self.directory / f".step_{step:08d}.partial"
@@ -145,32 +146,20 @@ def _flush_names(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _complete(path: Path) -> Checkpoint:
-    """A folder with a checkpoint's name; _Damaged says why it cannot be trusted."""
+def _look(path: Path) -> Checkpoint | str:
+    """What a folder with a checkpoint's name holds, or why that cannot be trusted."""
     try:
         manifest = json.loads((path / MANIFEST).read_text())
         found, files = Checkpoint(manifest["step"], manifest["progress"], path), manifest["files"]
-    except FileNotFoundError as error:
-        raise _Damaged(f"no {MANIFEST}") from error
+    except FileNotFoundError:
+        return f"no {MANIFEST}"
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise _Damaged(f"{MANIFEST} unreadable: {error}") from error
+        return f"{MANIFEST} unreadable: {error}"
     for name, size in files.items():
         try:
             has = (path / name).stat().st_size
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise _Damaged(f"{name} missing") from error
+        except (FileNotFoundError, NotADirectoryError):  # another process may prune it at this moment
+            return f"{name} missing"
         if has != size:
-            raise _Damaged(f"{name} has {has} bytes, expected {size}")
+            return f"{name} has {has} bytes, expected {size}"
     return found
-
-
-def _is_damaged(path: Path) -> bool:
-    try:
-        _complete(path)
-    except _Damaged:
-        return True
-    return False
-
-
-class _Damaged(Exception):
-    """The message says what is wrong."""

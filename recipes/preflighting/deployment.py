@@ -13,7 +13,7 @@ from recipes.checkpoints.hf_config import read_config as read_hugging_face
 from recipes.checkpoints.nemo_archive import read_config
 from recipes.preflighting.findings import Findings
 from recipes.preflighting.installation import is_installed
-from recipes.preflighting.machine import existing, size_in_words, visible_gpus
+from recipes.preflighting.machine import bytes_of, existing, size_in_words, visible_gpus
 from recipes.settings.deployment_checks import (
     ModelLimits,
     builds_engine,
@@ -110,13 +110,6 @@ def parameters(model: Architecture) -> int:
     layer = hidden * qkv + hidden * hidden + (qkv if model.qkv_bias else 0)
     layer += 3 * hidden * model.ffn_hidden_size + 2 * hidden
     return model.num_layers * layer + hidden * model.vocab_size * (1 if model.tie_word_embeddings else 2) + hidden
-
-
-def bytes_of(path: Path) -> int:
-    """Of a file, or of all files below a folder."""
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def _gpus(settings: ExportSettings) -> list[SettingsProblem]:

@@ -59,8 +59,7 @@ def stage_bytes(settings: Settings, command: str) -> tuple[int, int]:
         return 0, 0
     states = STATE_BYTES * weights * (settings.checkpoint.keep + 1)
     if command == "sft":
-        files = (Path(settings.data.train), Path(settings.data.validation))
-        return states + model + sum(file.stat().st_size for file in files if file.is_file()), 0
+        return states + model + sum(bytes_of(Path(data)) for data in (settings.data.train, settings.data.validation)), 0
     grpo = settings.grpo
     rollouts = grpo.max_steps * grpo.prompts_per_step * grpo.rollouts_per_prompt
     return states + model, int(rollouts * grpo.max_response_length * EXPECTED_SHARE * TEXT_BYTES)
@@ -96,12 +95,17 @@ def disk(key: str, needs: Mapping[str, tuple[int, int]]) -> Findings:
 
 def _written(folder: Path) -> int:
     """Bytes of checkpoints, weights and token ids that a stage has written already."""
-    files = [folder / "model.nemo"]
-    for part in ("checkpoints", "tokens"):
-        files += [Path(root, name) for root, _, names in os.walk(folder / part) for name in names]
+    return sum(bytes_of(folder / name) for name in ("checkpoints", "tokens", "model.nemo"))
+
+
+def bytes_of(path: Path) -> int:
+    """Of a file, or of all files below a folder; what is not there, or goes meanwhile, counts nothing."""
+    files = [path]
+    if path.is_dir():
+        files = [Path(root, name) for root, _, names in os.walk(path) for name in names]
     total = 0
     for file in files:
-        with suppress(OSError):  # not there yet, or an old checkpoint that the stage at work there removed
+        with suppress(OSError):
             total += file.stat().st_size
     return total
 

@@ -27,6 +27,24 @@ TINY = composed("grpo").model
 
 
 # The machine
+def test_bytes_of_a_folder_that_is_pruned_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """3 + 4 bytes; 4 where the checkpoint goes between the listing and the look; 0 where there is nothing."""
+    for name in ("step_1/weights", "step_2/state/weights"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True)
+        file.write_text("abc" if "step_1" in name else "abcd")
+    assert machine.bytes_of(tmp_path) == 7
+    assert machine.bytes_of(tmp_path / "step_1" / "weights") == 3
+    assert machine.bytes_of(tmp_path / "none") == 0
+    stat = Path.stat
+
+    def pruned(path: Path, **options) -> os.stat_result:
+        if path.name == "weights":
+            shutil.rmtree(tmp_path / "step_1", ignore_errors=True)
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", pruned)
+    assert machine.bytes_of(tmp_path) == 4
 
 
 def test_an_allocation_that_is_too_small(words: Words) -> None:
