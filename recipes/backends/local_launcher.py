@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from recipes.backends.master_port import free_master_port
 from recipes.parent_death import die_with_parent
 
 _RETRY_SECONDS = 0.5
@@ -62,13 +62,10 @@ def _torchrun(processes: str, module: str, words: Sequence[str]) -> None:
 
 def _mpirun(processes: str, module: str, words: Sequence[str]) -> None:
     """Open MPI's; it ends with the status of the first rank that failed."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     options = ["--host", f"localhost:{processes}", "-n", processes, "--bind-to", "none"]
     options += ["--allow-run-as-root"] if os.getuid() == 0 else []
     command = ["mpirun", *options, sys.executable, "-m", module, *words]
-    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_master_port())}
     # In a session of its own, so that nothing but this process sends it signals.
     process = subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=die_with_parent)
     for number in (signal.SIGINT, signal.SIGTERM):

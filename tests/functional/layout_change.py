@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from recipes.backends.master_port import free_master_port
 from tests.functional import kill_and_resume as commands
 
 LAYOUTS = {"tp2": (2, 2, 1), "pp2": (2, 1, 2), "dp1": (1, 1, 1)}
@@ -67,9 +67,7 @@ def _run(
     command: Callable[[Sequence[str]], None], words: Sequence[str], ranks: int, tensor: int, pipeline: int
 ) -> None:
     """The command on ``ranks`` processes, as torchrun would start them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_master_port()
     words = [
         *words,
         f"cluster.devices_per_node={ranks}",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import socket
 import time
 from collections.abc import Callable
+
+from recipes.backends.master_port import free_master_port
 
 
 def run_on_forked_ranks(world_size: int, body: Callable[[], None], timeout_seconds: float) -> None:
@@ -16,7 +17,7 @@ def run_on_forked_ranks(world_size: int, body: Callable[[], None], timeout_secon
         RuntimeError: a rank failed, or was still running after ``timeout_seconds``; the others are killed.
     """
     context = multiprocessing.get_context("fork")
-    port = _free_port()
+    port = free_master_port()
     ranks = [context.Process(target=_rank, args=(rank, world_size, port, body)) for rank in range(world_size)]
     for process in ranks:
         process.start()
@@ -46,9 +47,3 @@ def _rank(rank: int, world_size: int, port: int, body: Callable[[], None]) -> No
         "GLOO_SOCKET_IFNAME": "lo",
     }
     body()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import traceback
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.backends.cpu.condition import GPU_ONLY
+from recipes.backends.master_port import free_master_port
 from tests.unit.backends_cpu import ordinary, provoke, tiny_sft
 
 RUNS = {
@@ -90,9 +90,7 @@ def _packages_that_need_cuda(site: Path) -> Path:
 
 def _sft(folder: Path, tensor: int, pipeline: int, data: int, steps: int) -> list[dict[str, Any]]:
     world = tensor * pipeline * data
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_master_port()
 
     def rank_of(rank: int) -> Callable[[], Any]:
         def run() -> Any:
